@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing is wrong with it, and nothing is fetched.
+"""The page in a real browser: it has no errors, and loads nothing from a network.
 
 The tests require Chromium and its driver, and are skipped if these are missing.
 """
@@ -124,7 +124,7 @@ def column(browser: Any, name: str) -> list[str]:
 
 
 def test_sort(browser: Any, pages: dict[str, Path]) -> None:
-    """A click on a heading sorts by numbers, never last; a second click reverses the order."""
+    """A click on a heading sorts by numbers, with never last; a second click reverses the order."""
     show(browser, pages["store"], WIDTHS[0])
     button = browser.find_element("xpath", "//th/button[text()='p50']")
     button.click()
@@ -221,7 +221,7 @@ def test_columns(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_copy(browser: Any, pages: dict[str, Path]) -> None:
-    """A copied command names the store by its absolute path, so it works in any folder."""
+    """A copied command has the store's absolute path, so it works in any folder."""
     show(browser, pages["store"], WIDTHS[0])
     button = browser.find_element("css selector", "td button")
     button.click()
@@ -251,7 +251,7 @@ def test_dark(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_without_javascript(pages: dict[str, Path]) -> None:
-    """Without JavaScript, all sections are there, and no control that would do nothing."""
+    """Without JavaScript, all sections are there, and no controls that would do nothing."""
     chrome = started(javascript=False)
     try:
         chrome.get(pages["scenarios"].as_uri())
@@ -270,19 +270,19 @@ def test_without_javascript(pages: dict[str, Path]) -> None:
 
 
 def play_of(name: str) -> Play:
-    """Return what the page plays of a scenario of the library."""
+    """Return the play of a scenario of the library."""
     (scenario,) = load_all([name])
     return Play(case_of(compared(scenario)), alternatives(scenario))
 
 
 def section(browser: Any, pages: dict[str, Path], number: int) -> Any:
-    """Open the page of scenarios; return the part that plays the one with a number."""
+    """Open the page of scenarios; return the play with this number."""
     show(browser, pages["scenarios"], WIDTHS[0])
     return browser.find_elements("css selector", "section.play")[number]
 
 
 def choose_downloader(part: Any, name: str) -> None:
-    """Choose whose run is played."""
+    """Choose the downloader whose run is played."""
     part.find_element("xpath", f".//option[text()='{name}']").click()
 
 
@@ -305,7 +305,7 @@ def test_faults(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_without_one(browser: Any, pages: dict[str, Path]) -> None:
-    """Beside each fault stands the result of the chosen downloader without it."""
+    """Each fault shows the result of the chosen downloader without it."""
     part = section(browser, pages, 0)
     notes = {}
     for name in ("wait-for-all", "first-k", "hedged"):
@@ -375,7 +375,7 @@ def test_scrub(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_sources(browser: Any, pages: dict[str, Path]) -> None:
-    """Each request has the line that sent it, and its state at the moment that is shown."""
+    """Each request has the line that sent it, and its state at the current moment."""
     part = section(browser, pages, 0)
     choose_downloader(part, "first-k")
     part.find_element("css selector", ".stage summary").click()
@@ -390,7 +390,7 @@ def test_sources(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_playing(browser: Any, pages: dict[str, Path]) -> None:
-    """A run that is played goes from its start to its end, and stops there."""
+    """Playing a run goes from its start to its end, and stops there."""
     part = section(browser, pages, 0)
     choose_downloader(part, "hedged")
     button = part.find_element("xpath", ".//button[text()='Play']")
@@ -406,7 +406,7 @@ def test_playing(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_pointer(browser: Any, pages: dict[str, Path]) -> None:
-    """A click in the lanes shows the event that is nearest."""
+    """A click in the lanes shows the nearest event."""
     part = section(browser, pages, 0)
     choose_downloader(part, "first-k")
     browser.execute_script("arguments[0].scrollIntoView()", part)
@@ -417,7 +417,7 @@ def test_pointer(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_names_of_controls(browser: Any, pages: dict[str, Path]) -> None:
-    """Each control has a name for those who do not see it."""
+    """Each control has an accessible name."""
     section(browser, pages, 2)
     tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     roles = ("slider", "checkbox", "button", "combobox")
@@ -437,7 +437,7 @@ def test_print(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def picture(path: Path) -> None:
-    """Draw the picture of the guide: a run as it is played."""
+    """Draw the picture of the guide: a run that is being played."""
     with TemporaryDirectory() as folder:
         ran = firstk("report", "one-hung", "--out", folder)
         assert ran.exit_code == 0, ran.stderr

@@ -29,7 +29,7 @@ _COMMANDS = [
 _LONG = ("run racks.toml",)
 _ANSWER = re.compile(r"first-k hangs |  Basis: ")
 
-#: The downloader that stands for the reader's own.
+#: The reader's own downloader.
 _OWN = "from firstk.downloader import download\n"
 
 
@@ -93,7 +93,7 @@ def test_other_experiments() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("_folder")
 def test_rare_events() -> None:
-    """The estimates of rare events are those that the guide shows."""
+    """The estimates of rare events equal those in the guide."""
     found = printed([command for command in _COMMANDS if command.startswith(_LONG)])
     prose = " ".join(_GUIDE.replace("\n> ", " ").split())
     answers = [line for text in found.values() for line in text.splitlines() if _ANSWER.match(line)]
@@ -113,7 +113,7 @@ def test_plan() -> None:
 
 
 def test_every_table() -> None:
-    """Every table in the guide has the heading of one that a command prints."""
+    """Every table in the guide has the heading of a table that a command prints."""
     headings = [
         line for line in _GUIDE.splitlines() if line.startswith("| ") and "strategy" in line
     ]
@@ -123,7 +123,7 @@ def test_every_table() -> None:
 
 
 def test_keys() -> None:
-    """The guide names every key of experiments and of plans."""
+    """The guide mentions every key of experiments and of plans."""
     keys = {
         field.alias or key
         for table in (ExperimentTable, Precision, Span, PlanTable, Search, Target)

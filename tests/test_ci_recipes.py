@@ -64,7 +64,7 @@ def _steps(**inputs: str) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_action(project: Path) -> None:
-    """Each step of the action passes, and leaves the files that are kept."""
+    """Each step of the action passes, and leaves the files to keep."""
     for script in _steps(baseline="tests/baseline.json"):
         result = _shell(script, project)
         assert result.returncode == 0, (script, result.stdout, result.stderr)
@@ -103,7 +103,7 @@ def matched(output: str) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 def test_annotations(project: Path) -> None:
-    """The file, the line and the message of each mistake become an annotation."""
+    """The file, the line and the message of each error become an annotation."""
     scenario = project / "tests/scenarios/one-hung.toml"
     scenario.write_text(scenario.read_text().replace('"hung"', '"hnug"'))
 
@@ -117,7 +117,7 @@ def test_annotations(project: Path) -> None:
 
 @pytest.mark.slow
 def test_annotations_of_failures(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed scenario becomes an annotation that names the hung server."""
+    """A failed scenario becomes an annotation with the hung server."""
     monkeypatch.setenv("CI", "true")  # then pytest does not cut its summary
     worse = _GOOD.replace("consumer)\n", 'consumer, strategy="wait-for-all")\n')
     (project / "fetch.py").write_text(worse)

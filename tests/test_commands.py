@@ -1,4 +1,4 @@
-"""The commands that README and the guides show run, one after the other, as written."""
+"""The commands in README and the guides run, one after another, as written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _HERE = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Change to a folder that has what the guides take for granted."""
+    """Change to a folder with everything that the guides presuppose."""
     write_empty_pictures(monkeypatch)  # they take long, and are tested elsewhere
     monkeypatch.setattr(tuning, "SETTINGS", _FEW)
     monkeypatch.setattr("firstk.harness.cli.tune.processes", lambda count: Here)
@@ -98,7 +98,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def commands(guide: str) -> list[str]:
-    """Return the commands that a guide shows, each as one would type it."""
+    """Return the commands that a guide shows, as a user would type them."""
     text = (ROOT / guide).read_text("utf-8")
     lines = re.findall(r"^    (firstk .*)$", text, re.MULTILINE)
     found = [command for line in lines for command in line.partition("  #")[0].split(" && ")]

@@ -44,7 +44,7 @@ def test_light() -> None:
 
 @pytest.mark.parametrize("name", ["UnmetError", "DownloaderError", "EscapeError", "LivelockError"])
 def test_errors(name: str) -> None:
-    """Errors are named by their public names, and can be pickled by them."""
+    """Errors have their public names, and can be pickled by them."""
     error = getattr(firstk, name)("lost")
 
     assert type(error).__module__ == "firstk"

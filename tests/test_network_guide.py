@@ -60,7 +60,7 @@ def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("kind", [Network, Host])
 def test_names(kind: type) -> None:
-    """The guide names every method and attribute for users."""
+    """The guide mentions every method and attribute for users."""
     names = [n for n in vars(kind) if not n.startswith("_") and n not in _INTERNAL[kind]]
 
     assert names

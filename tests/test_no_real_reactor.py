@@ -12,7 +12,7 @@ IMPORT_ALL = """
 import json, pkgutil, sys
 from importlib import import_module
 
-#: For those who want Tahoe-LAFS, which brings the real one along.
+#: Extras for Tahoe-LAFS, which loads the real reactor.
 TAHOE = {
     "firstk.harness.live.storage_server",
     "firstk.harness.run.https_client",

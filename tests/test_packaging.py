@@ -1,4 +1,4 @@
-"""The installed package: one package of real files, which hides none of a user's names."""
+"""The installed package: one package of real files, which shadows none of a user's modules."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_checkout() -> set[str]:
-    """Return the files of the package that git tracks, by their names in the package."""
+    """Return the files of the package that git tracks, by their paths in the package."""
     folders = ("downloader", "harness", "reports", "scenarios")
     command = ["git", "ls-files", *folders, "firstk/*.*"]
     listed = subprocess.run(  # noqa: S603 - of our own

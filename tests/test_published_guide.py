@@ -30,7 +30,7 @@ CASES = [(paper, number) for paper in load_papers() for number in paper.numbers]
 
 
 def beginning(number: Number, exact: float) -> str:
-    """Return the beginning of the row of a case: all that takes no simulation."""
+    """Return the beginning of a case's row: the part that needs no simulation."""
     unit = f" {number.unit}".rstrip()
     digits = max(len(printed.partition(".")[2]) for printed in number.published)
     right = f"{exact:.{min(16, digits + 1)}f}{unit}"

@@ -42,7 +42,7 @@ def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_options() -> None:
-    """The guide names every option, ini key and property of the plugin."""
+    """The guide mentions every option, ini key and property of the plugin."""
     plugin = (_ROOT / "firstk" / "harness" / "pytest_plugin.py").read_text(encoding="utf-8")
     names = re.findall(r'"(--firstk-\w+|firstk_\w+)"', plugin)
     names += re.findall(r'^            \("(\w+)", ', plugin, re.MULTILINE)

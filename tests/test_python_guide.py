@@ -1,4 +1,4 @@
-"""docs/python.md is correct: its tests pass, and it names the whole interface."""
+"""docs/python.md is correct: its tests pass, and it covers the whole interface."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_guide(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("kind", [SimGrid, ServerGroup, RunningDownload])
 def test_names(kind: type) -> None:
-    """The guide names every method and attribute for users."""
+    """The guide mentions every method and attribute for users."""
     names = [name for name in vars(kind) if not name.startswith("_")]
     rest = {"names", "runs", "reactor", "scenario", "file", "close"}  # for rare uses
 

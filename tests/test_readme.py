@@ -57,7 +57,7 @@ def test_links() -> None:
 
 
 def test_reference() -> None:
-    """The reference of scenario files names every key, law and fault of the schema."""
+    """The reference of scenario files mentions every key, law and fault of the schema."""
     reference = (_ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
     tables = [Scenario.model_json_schema(), *Scenario.model_json_schema()["$defs"].values()]
     keys = {key for table in tables for key in table["properties"]}

@@ -40,7 +40,7 @@ def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_line() -> None:
-    """The line that the guide names is the one that waits."""
+    """The line given in the guide is the one that waits."""
     starter = (ROOT / "firstk/harness/cli/starter" / _STUB).read_text(encoding="utf-8").splitlines()
     number = int(re.findall(r"^Line (\d+) of", _GUIDE, re.MULTILINE)[0])
 

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: measure all, print a table, save it, compare it with another."""
+"""`python -m tests.benchmarks`: measure everything, print a table, save and compare it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def main(
     history: Path | None,
     tolerance: float,
 ) -> None:
-    """Measure firstk against its peers: WHAT, or all.
+    """Measure firstk against its peers: WHAT, or everything.
 
     Most figures are ratios of two things that run alternately in one process; the notes of the
     others name a unit. Exit status 1 means that one is worse than in the earlier run by more than

@@ -1,4 +1,4 @@
-"""One download, against a bare SimPy model of its messages and against Tahoe-LAFS."""
+"""One download, compared with a bare SimPy model of its messages and with Tahoe-LAFS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from firstk.scenarios.load import from_tables
 from firstk.scenarios.model import Scenario
 from tests.benchmarks.measure import Figure, in_turn
 
-#: The number of downloads in a measurement, each with a seed of its own.
+#: The number of downloads in a measurement, each with its own seed.
 _DOWNLOADS = 100
 
 _STRATEGY = "windowed"  # it sends the same requests as Tahoe-LAFS
@@ -71,7 +71,7 @@ def _downloads(one: Scenario, strategy: str) -> Callable[[], None]:
 
 
 def _messages(exchanges: list[tuple[float, float | None]]) -> Callable[[], None]:
-    """Return a model of the messages alone: each takes its time there, and its answer back.
+    """Return a model of only the messages: each takes its time there, and its answer back.
 
     Messages sent at one time are sent when the first answers to earlier ones have arrived.
     """

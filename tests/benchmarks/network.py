@@ -1,4 +1,4 @@
-"""The simulated network, against real sockets on loopback: HTTP requests on one connection."""
+"""The simulated network, compared with real sockets on loopback: HTTP on one connection."""
 
 from __future__ import annotations
 

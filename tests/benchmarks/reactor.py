@@ -1,4 +1,4 @@
-"""The fake reactor's timers, against bare SimPy and Twisted's `task.Clock`."""
+"""The simulated reactor's timers, compared with bare SimPy and Twisted's `task.Clock`."""
 
 from __future__ import annotations
 

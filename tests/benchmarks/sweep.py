@@ -1,4 +1,4 @@
-"""Sweeps: two workers against one, and the cost of the store, the bookkeeping and the bounds."""
+"""Sweeps: two workers compared with one, and the cost of the store, bookkeeping and bounds."""
 
 from __future__ import annotations
 

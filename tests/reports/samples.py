@@ -66,7 +66,7 @@ FAILED = replace(
 
 DEADLINE = replace(STALLED, outcome="deadline", ended=3600.0)
 
-#: Nothing was requested, and nothing arrived.
+#: A result without a requested byte.
 NOTHING = replace(OK, located=None, ttfb=None, finished=0.0, ended=0.0, content_ok=None)
 
 HUNG = {"fault": {"kind": "hung"}}
@@ -78,10 +78,10 @@ def took(time: float, **changes: Any) -> Result:
     return replace(OK, ttfb=time, finished=time, ended=time, **changes)
 
 
-#: A bound for scenarios in which OK is a result.
+#: A bound for scenarios with the result OK.
 BOUND = Bound(0.1, 6, 4000)
 
-#: A bound for scenarios in which no strategy succeeds.
+#: A bound for scenarios in which no strategy can succeed.
 NO_BOUND = Bound(None, None, None)
 
 

@@ -1,4 +1,4 @@
-"""Scenarios in several worlds, without any real server."""
+"""Scenarios in several worlds, without real servers."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def client(**keys: Any) -> Client:
     ],
 )
 def test_running(time: float, work: float, done: float) -> None:
-    """Work goes on when a pause is over."""
+    """Work continues after a pause."""
     assert client(pause={"at": 2.0, "seconds": 3.0, "every": 10.0}).running_at(time, work) == done
 
 
@@ -43,7 +43,7 @@ def test_several_pauses() -> None:
 
 
 def test_no_pause() -> None:
-    """A client that does not pause runs always."""
+    """A client without pauses is always running."""
     assert client().running_at(3.0, 2.0) == 5.0
     assert client(pause=[]).running_at(3.0, 2.0) == 5.0
 
@@ -56,7 +56,7 @@ def test_no_pause() -> None:
     work=st.integers(0, 40),
 )
 def test_second_by_second(at: int, seconds: int, gap: int, time: int, work: int) -> None:
-    """It is what counting the seconds in which the client runs gives."""
+    """It agrees with counting the seconds in which the client runs."""
     every = seconds + gap
     one = client(pause={"at": float(at), "seconds": float(seconds), "every": float(every)})
 
@@ -87,12 +87,12 @@ def test_second_by_second(at: int, seconds: int, gap: int, time: int, work: int)
     ],
 )
 def test_refused(keys: dict[str, Any], words: str) -> None:
-    """What makes no sense is refused."""
+    """Invalid keys are refused."""
     with pytest.raises(ValidationError, match=words):
         client(**keys)
 
 
 def test_takes_time() -> None:
-    """A client with a wall clock only, or a slow thread pool, hears all at once."""
+    """A client with only a wall clock, or a slow thread pool, processes answers at once."""
     assert not client(clock=[], compute={"law": "constant", "value": 1.0}).takes_time
     assert client(cpu_per_byte=1e-9).takes_time

@@ -1,4 +1,4 @@
-"""Experiment files: what they mean, and that all that is wrong with one is told with its line."""
+"""Experiment files: what they mean, and that all errors are reported with their lines."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def write(folder: Path, text: str = GOOD, name: str = "e.toml") -> Path:
 
 
 def mistakes(path: Path) -> list[Problem]:
-    """Return what is wrong with a file that is no experiment."""
+    """Return the errors of an invalid file."""
     with pytest.raises(ScenarioError) as e:
         load_experiment(path)
     return list(e.value.mistakes)
 
 
 def places(path: Path) -> list[tuple[int | None, str]]:
-    """Return the lines and keys of what is wrong with a file."""
+    """Return the lines and keys of the errors of a file."""
     return [(mistake.line, mistake.key) for mistake in mistakes(path)]
 
 
 def test_points(tmp_path: Path) -> None:
-    """Each combination of the axes' values is a scenario, the last axis varies first."""
+    """Each combination of the axes' values is a scenario; the last axis varies first."""
     experiment = load_experiment(write(tmp_path))
 
     assert experiment.strategies == ("first-k", "hedged")
@@ -82,7 +82,7 @@ def test_points(tmp_path: Path) -> None:
 
 
 def test_keys_without_quotes(tmp_path: Path) -> None:
-    """Axes mean the same where TOML takes their keys for tables within tables."""
+    """Axes mean the same if TOML parses their keys as nested tables."""
     plain = GOOD.replace('"servers.0.select.count"', "servers.0.select.count")
 
     assert load_experiment(write(tmp_path)) == load_experiment(write(tmp_path, plain))
@@ -90,7 +90,7 @@ def test_keys_without_quotes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["one-hung", "my.toml"])
 def test_named_scenario(name: str, tmp_path: Path) -> None:
-    """The scenario may be one of the library, or a file beside; its keys are the defaults."""
+    """The scenario may be in the library, or in a file next to the experiment."""
     text = GOOD.partition("[axes]")[0].replace("[scenario]\n", "").replace("scenario.", "")
     write(tmp_path, text.replace("runs = 20", "runs = 30\nseed = 5"), "my.toml")
     path = write(tmp_path, f'name = "e"\nscenario = "{name}"\n[axes]\n"grid.servers" = [12, 20]\n')
@@ -127,7 +127,7 @@ def test_no_axes(tmp_path: Path) -> None:
 
 
 def test_precision(tmp_path: Path) -> None:
-    """A precision takes the place of the number of runs."""
+    """A precision replaces the number of runs."""
     precision = "[precision]\nrelative = 0.1"
     experiment = load_experiment(write(tmp_path, GOOD.replace("runs = 20", "") + precision))
 
@@ -136,7 +136,7 @@ def test_precision(tmp_path: Path) -> None:
 
 
 def test_all_mistakes(tmp_path: Path) -> None:
-    """All mistakes of a file are told at once, those in the scenario too."""
+    """All errors of a file are reported at once, including those of the scenario."""
     text = GOOD.replace('"hedged"]', '"hedge"]').replace("runs = 20", "rums = 20")
     text = text.replace("value = 0.05 }", "valu = 0.05 }").replace("[0, 7]", "[]")
     text = text.replace("from = 0.05, to = 0.15", "from = 2, to = 1")
@@ -191,7 +191,7 @@ def test_all_mistakes(tmp_path: Path) -> None:
     ],
 )
 def test_mistake(old: str, new: str, line: int, key: str, message: str, tmp_path: Path) -> None:
-    """Each mistake is told with its line, its key and what would be right."""
+    """Each error is reported with its line, its key and a hint."""
     text = GOOD.replace(old, new, 1)
     if "scenario = 3" in new:
         text = text.partition("[x]")[0] + "[axes]\n"
@@ -201,14 +201,14 @@ def test_mistake(old: str, new: str, line: int, key: str, message: str, tmp_path
 
 
 def test_points_at_fault(tmp_path: Path) -> None:
-    """What is wrong with a value is told once, however many points have it."""
+    """An invalid value is reported once, however many points have it."""
     assert places(write(tmp_path, GOOD.replace("[0, 7]", "[0, 11]"))) == [
         (19, "axes.servers.0.select.count")
     ]
 
 
 def test_another_key_at_fault(tmp_path: Path) -> None:
-    """A value may be wrong for a key that is no axis: the first point of it is named."""
+    """If a value makes another key invalid, the first point with it is reported."""
     text = GOOD.replace('"grid.rtt.value" = { from = 0.05, to = 0.15, step = 0.05 }', "")
     text = text.replace("servers.0.select.count", "file.n").replace("[0, 7]", "[2, 9]")
     (found,) = mistakes(write(tmp_path, text))
@@ -221,7 +221,7 @@ def test_another_key_at_fault(tmp_path: Path) -> None:
 
 
 def test_many_points_at_fault(tmp_path: Path) -> None:
-    """Not more than twenty mistakes of points are told, and how many more there are."""
+    """At most twenty errors of points are reported, and the rest are counted."""
     found = mistakes(write(tmp_path, GOOD.replace("[0, 7]", "{ from = 11, to = 50, step = 1 }")))
 
     assert len(found) == 21
@@ -237,7 +237,7 @@ def test_many_points_at_fault(tmp_path: Path) -> None:
     ],
 )
 def test_no_such_scenario(name: str, message: str, tmp_path: Path) -> None:
-    """A scenario that is not there is told beside what else is wrong."""
+    """A missing scenario is reported together with other errors."""
     found = mistakes(write(tmp_path, f'name = "e"\nscenario = "{name}"\nx = 1\n'))
 
     assert [(m.line, m.key) for m in found] == [(2, "scenario"), (3, "x")]
@@ -245,7 +245,7 @@ def test_no_such_scenario(name: str, message: str, tmp_path: Path) -> None:
 
 
 def test_bad_scenario_file(tmp_path: Path) -> None:
-    """What is wrong with the scenario's own file is told with its own lines."""
+    """Errors in the scenario's own file are reported with its own lines."""
     bad = write(tmp_path, 'name = "s"\n[file]\nsize = 0\nk = 3\nn = 10\n', "s.toml")
     path = write(tmp_path, 'name = "e"\nscenario = "s.toml"\n')
 
@@ -256,7 +256,7 @@ def test_bad_scenario_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["name = ", b"\xff", None])
 def test_no_toml(text: Any, tmp_path: Path) -> None:
-    """A file that is no TOML, no text or not there is told as such."""
+    """A file that is not TOML, not text, or missing is refused."""
     path = tmp_path / "e.toml"
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -276,7 +276,7 @@ def test_no_toml(text: Any, tmp_path: Path) -> None:
     ],
 )
 def test_span(table: dict[str, Any], values: list[float]) -> None:
-    """A range has both ends where the steps meet them, and whole numbers between whole ones."""
+    """A range includes both ends if the steps reach them; between integers, values are integers."""
     found = Span.model_validate(table).values
 
     assert values == found
@@ -287,7 +287,7 @@ def test_span(table: dict[str, Any], values: list[float]) -> None:
     st.integers(-1000, 1000), st.integers(1, 1000), st.integers(2, 50), st.sampled_from([1, 1e-3])
 )
 def test_any_span(first: int, width: int, points: int, unit: float) -> None:
-    """A range begins and ends where it says, ascends, and has as many values as it says."""
+    """A range begins and ends as given, ascends, and has the given number of values."""
     table = {"from": first * unit, "to": (first + width) * unit, "points": points}
     values = Span.model_validate(table).values
 
@@ -308,13 +308,13 @@ def test_any_span(first: int, width: int, points: int, unit: float) -> None:
     ],
 )
 def test_label(value: Any, text: str) -> None:
-    """Values are told as one would write them."""
+    """Values are formatted as people write them."""
     assert text == label(value)
 
 
 @pytest.mark.parametrize("name", experiments())
 def test_library(name: str) -> None:
-    """The experiments of the library are in order, described, and found by their names."""
+    """The experiments of the library are valid, described, and found by name."""
     file = experiments()[name]
     experiment = load_experiment(file)
 
@@ -325,7 +325,7 @@ def test_library(name: str) -> None:
 
 
 def test_schema() -> None:
-    """The schema says what each key of an experiment is."""
+    """The schema describes each key of an experiment."""
     schema = ExperimentTable.model_json_schema()
 
     assert json.dumps(schema)
@@ -341,7 +341,7 @@ downloads = 200
 
 
 def test_workload(tmp_path: Path) -> None:
-    """A workload may be varied as all else."""
+    """A workload may be varied like anything else."""
     text = GOOD.replace("[axes]\n", f'{LOAD}\n[axes]\n"workload.arrivals.rate" = [1.0, 3.0]\n')
     points = load_experiment(write(tmp_path, text)).points
 
@@ -359,11 +359,11 @@ def test_few_downloads(tmp_path: Path) -> None:
     assert found.precision.quantile == 0.99
 
 
-# All mistakes at once, however many there are
+# # All errors at once, however many there are
 
 
 def test_all_mistakes_of_axes(tmp_path: Path) -> None:
-    """Axes that have no place, unknown keys, ranges and values are all looked at at once."""
+    """Unknown axes, unknown keys, ranges and values are all checked at once."""
     axes = """[axes]
 servers.1.select.probability = [0.1]
 grid.rt.sigma = [0.1]
@@ -393,12 +393,12 @@ expect.x = [1]
 
 
 def mistakes_of(text: str, folder: Path) -> list[Problem]:
-    """Return what is wrong with a text that is not an experiment."""
+    """Return the errors of an invalid text."""
     return mistakes(write(folder, text))
 
 
 def test_no_false_mistakes(tmp_path: Path) -> None:
-    """What an axis that is at fault itself might put right is not reported."""
+    """An error that an invalid axis might fix is not reported."""
     axes = '[axes]\n"file.k" = [12]\n"file.n" = { from = 20, to = 20 }\n"grid.servers" = [0]\n'
     keys = [mistake.key for mistake in mistakes_of(GOOD.partition("[axes]")[0] + axes, tmp_path)]
 
@@ -406,7 +406,7 @@ def test_no_false_mistakes(tmp_path: Path) -> None:
 
 
 def test_two_ways_of_writing_one_axis(tmp_path: Path) -> None:
-    """A range with a table in it is no range: what is in it is looked at as axes."""
+    """A range that contains a table is not a range: its contents are checked as axes."""
     key = '"servers.0.select.count"'
     axes = f"[axes.{key}]\nfrom = 0\nstep = 1\n[axes.{key}.to]\ncount = 0\n"
     found = mistakes_of(GOOD.partition("[axes]")[0] + axes, tmp_path)
@@ -417,7 +417,7 @@ def test_two_ways_of_writing_one_axis(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An axis of as many values as there may be is looked at value by value, not pair by pair."""
+    """A very long axis is checked value by value, not pair by pair."""
     hashable = Mock(wraps=module._hashable)
     monkeypatch.setattr(module, "_hashable", hashable)
     values = [*range(1, 10_001)]
@@ -441,7 +441,7 @@ def test_ten_thousand_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_twice(values: str, twice: str | None, tmp_path: Path) -> None:
-    """Values are equal if they are written alike."""
+    """Values are duplicates if they are written the same way."""
     text = GOOD.partition("[axes]")[0] + f'[axes]\n"deadline" = {values}\n'
     found = [m.message for m in mistakes_of(text, tmp_path) if "twice" in m.message]
 
@@ -449,7 +449,7 @@ def test_twice(values: str, twice: str | None, tmp_path: Path) -> None:
 
 
 def test_seeds(tmp_path: Path) -> None:
-    """The last run's seed is bounded, whatever says how many runs there are."""
+    """The last run's seed is bounded, whatever sets the number of runs."""
     text = GOOD.replace("runs = 20", f"seed = {2**63 - 20}\nruns = 20")
     assert load_experiment(write(tmp_path, text)).seed == 2**63 - 20
 
@@ -460,7 +460,7 @@ def test_seeds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["scenario", "plan"])
 def test_other_kind(kind: str, tmp_path: Path) -> None:
-    """A scenario or a plan is told to be one, and what takes it."""
+    """A scenario or a plan is recognised, and the error says which command accepts it."""
     text = "[file]\n[grid]\n" if kind == "scenario" else 'scenario = "one-hung"\n[target]\n'
     (found,) = mistakes_of(text, tmp_path)
 
@@ -469,7 +469,7 @@ def test_other_kind(kind: str, tmp_path: Path) -> None:
 
 
 def test_experiment_of_an_experiment(tmp_path: Path) -> None:
-    """What an experiment names must be a scenario."""
+    """An experiment's scenario must be a scenario."""
     write(tmp_path)
     path = write(tmp_path, 'name = "x"\nscenario = "e.toml"\n', "x.toml")
     (found,) = mistakes(path)

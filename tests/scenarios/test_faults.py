@@ -1,4 +1,4 @@
-"""Faults are rules: when they hold, and what each does to a request."""
+"""Faults are rules: when they are active, and what each does to a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS = ("block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "he
 
 
 def fault(kind: str, **keys: Any) -> Fault:
-    """Return the fault of this kind, with the keys it needs."""
+    """Return a fault of this kind, with its required keys."""
     needed: dict[str, dict[str, Any]] = {
         "slow": {"factor": 2.0},
         "corrupt": {"part": "block"},
@@ -36,7 +36,7 @@ def fault(kind: str, **keys: Any) -> Fault:
     return _FAULTS.validate_python({"kind": kind, **needed.get(kind, {}), **keys})
 
 
-#: What a server is asked for, once there is a connection.
+#: The requests that a server can get on an open connection.
 REQUESTS: tuple[Operation, ...] = ("get_buckets", "read")
 
 KINDS = [get_args(k.model_fields["kind"].annotation)[0] for k in get_args(get_args(Fault)[0])]
@@ -58,7 +58,7 @@ def place(part: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_window(kind: str) -> None:
-    """A fault holds from its start on, and no longer at its end."""
+    """A fault is active from its start until just before its end."""
     one = fault(kind, start=2.0, end=5.0)
 
     assert [one.active(t) for t in (1.9, 2.0, 4.9, 5.0, 9.0)] == [False, True, True, False, False]
@@ -66,7 +66,7 @@ def test_window(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_for_ever(kind: str) -> None:
-    """Without a start and an end it holds always."""
+    """Without a start and an end, a fault is always active."""
     one = fault(kind)
 
     assert one.active(0.0)
@@ -75,7 +75,7 @@ def test_for_ever(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "trickle"])
 def test_every(kind: str) -> None:
-    """A fault comes again so many seconds after it began, until it is over for good."""
+    """A fault repeats at its period until it ends forever."""
     one = fault(kind, start=2.0, end=3.0, every=10.0, until=22.5)
     times = [1.9, 2.0, 2.9, 3.0, 12.0, 13.0, 22.0, 22.4, 22.5, 32.0, inf]
 
@@ -91,7 +91,7 @@ def test_every(kind: str) -> None:
     number=st.integers(0, 10_000),
 )
 def test_spells_are_exact(start: float, lasting: float, pause: float, number: int) -> None:
-    """It begins and ends at multiples of its period, to the last bit, and is on in between."""
+    """A repeated fault begins and ends exactly at multiples of its period."""
     every = lasting + pause
     one = fault("hung", start=start, end=start + lasting, every=every)
     begin, over = start + number * every, start + lasting + number * every
@@ -105,7 +105,7 @@ def test_spells_are_exact(start: float, lasting: float, pause: float, number: in
 
 
 def test_spells_end() -> None:
-    """A fault that is over comes no more, and one without `every` comes once."""
+    """A fault that has ended does not repeat, and one without `every` occurs once."""
     once = fault("hung", start=2.0, end=3.0)
     always = fault("hung", start=2.0)
     often = fault("hung", start=2.0, end=3.0, every=4.0, until=6.5)
@@ -120,7 +120,7 @@ def test_spells_end() -> None:
 @pytest.mark.parametrize("time", [0.0, 2.0, 2.5, 3.0, 6.2])
 @pytest.mark.parametrize("every", [None, 4.0])
 def test_over_at(time: float, every: float | None) -> None:
-    """A fault that is healed is as before until then, and never comes again."""
+    """A healed fault is unchanged until then, and never active again."""
     one = fault("hung", start=2.0, end=3.0, every=every)
     healed = one.over_at(time)
     times = [i / 10 for i in range(150)]
@@ -129,7 +129,7 @@ def test_over_at(time: float, every: float | None) -> None:
 
 
 def test_rolled() -> None:
-    """Of servers that have it one after another each has it a step later."""
+    """A rolling fault begins a step later on each server."""
     one = fault("hung", start=2.0, end=3.0, every=8.0, until=20.0, rolling=1.5)
     third = one.rolled(2)
 
@@ -140,7 +140,7 @@ def test_rolled() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_changes_one_thing(kind: str) -> None:
-    """A fault of each kind does one thing, and leaves the rest of a request as it is."""
+    """A fault of each kind does one thing, and leaves the rest of a request unchanged."""
     one = fault(kind)
     changed = {
         "round_trip": one.round_trip(0.5) != 0.5,
@@ -166,7 +166,7 @@ def test_changes_one_thing(kind: str) -> None:
     ],
 )
 def test_hung(on: Sequence[Operation] | None, held: list[str]) -> None:
-    """A hung server holds what `on` says, or everything."""
+    """A hung server holds the requests in `on`, or all requests."""
     one = fault("hung") if on is None else fault("hung", on=on)
 
     assert held == [operation for operation in get_args(Operation) if one.holds(operation)]
@@ -178,7 +178,7 @@ CAN_BE_EITHER = ("hung", "slow", "broken", "disconnect", "flaky")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("operation", get_args(Operation))
 def test_on(kind: str, operation: Operation) -> None:
-    """A fault concerns the requests that `on` names, by default those that its kind is about.
+    """A fault concerns the requests in `on`; by default, those that its kind is about.
 
     Only a lost connection concerns the set-up of one unless `on` says so.
     """
@@ -195,7 +195,7 @@ def test_on(kind: str, operation: Operation) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("empty", "throttled")])
 def test_shares(kind: str) -> None:
-    """With `shares` a fault concerns the reads of these shares, and no query."""
+    """With `shares`, a fault concerns the reads of these shares, and no query."""
     one = fault(kind, shares=[4, 6])
 
     assert [number for number in range(9) if one.concerns("read", number)] == [4, 6]
@@ -205,7 +205,7 @@ def test_shares(kind: str) -> None:
 
 
 def test_empty_shares() -> None:
-    """A server that conceals some shares shows the others."""
+    """A server that hides some shares shows the others."""
     one = fault("empty", shares=[4, 6])
 
     assert list(one.buckets([1, 4, 5, 6])) == [1, 5]
@@ -218,17 +218,17 @@ def test_empty_shares() -> None:
     [({"factor": 3.0}, 1.5), ({"extra": 0.25, "factor": 1.0}, 0.75), ({"factor": 0.5}, 0.25)],
 )
 def test_slow(keys: dict[str, float], time: float) -> None:
-    """A slow server's round trips are multiplied, and then added to."""
+    """A slow server multiplies its round-trip times, and then adds to them."""
     assert time == fault("slow", **keys).round_trip(0.5)
 
 
 def test_slow_both() -> None:
-    """What is added is not multiplied."""
+    """The added time is not multiplied."""
     assert fault("slow", factor=3.0, extra=2.0).round_trip(1.0) == 1.0 * 3 + 2
 
 
 def test_failures() -> None:
-    """A broken server fails everything, and one that cannot read answers a query."""
+    """A broken server fails everything; one with read errors still answers queries."""
     assert all(fault("broken").failure(operation, 1.0) for operation in REQUESTS)
     assert fault("read-error").failure("read", 1.0)
     assert fault("read-error").failure("get_buckets", 1.0) is None
@@ -240,14 +240,14 @@ def test_failures() -> None:
 )
 @pytest.mark.parametrize("operation", REQUESTS)
 def test_flaky(operation: Operation, probability: float, failed: list[float]) -> None:
-    """A flaky server fails where the draw is below the probability, whatever it is asked."""
+    """A flaky server fails a request if the draw is below the probability."""
     one = fault("flaky", probability=probability)
 
     assert failed == [c for c in (0.0, 0.2, 0.25, 0.999) if one.failure(operation, c)]
 
 
 def test_chancy() -> None:
-    """A flaky server takes draws, and no other does."""
+    """Only a flaky server draws random numbers."""
     assert [kind for kind in KINDS if fault(kind).stochastic] == ["flaky"]
 
 
@@ -259,14 +259,14 @@ def test_chancy() -> None:
     ],
 )
 def test_disconnect(end: float | None, lost: list[float]) -> None:
-    """What is sent before the start is lost then, what is sent later at once, up to the end."""
+    """A request sent before the start is lost then; a later one at once, until the end."""
     one = fault("disconnect", start=2.0, end=end)
 
     assert lost == [one.lost(sent) for sent in (0.0, 2.0, 3.0, 5.0, 9.0)]
 
 
 def test_disconnect_again() -> None:
-    """With `every` what is sent between two losses is lost at the next."""
+    """With `every`, a request sent between two losses is lost at the next."""
     one = fault("disconnect", start=2.0, end=3.0, every=5.0, until=9.0)
 
     assert [one.lost(sent) for sent in (0.0, 2.5, 3.0, 7.5, 8.0)] == [2.0, 2.5, 7.0, 7.5, inf]
@@ -286,7 +286,7 @@ def test_corrupt(part: str) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_corrupt_piecewise(part: str) -> None:
-    """Read in pieces, the share is as wrong as read at once."""
+    """Corruption is the same whether the share is read in pieces or at once."""
     one = fault("corrupt", part=part)
     pieces = [one.alter(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
 
@@ -296,7 +296,7 @@ def test_corrupt_piecewise(part: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("share", [b"", b"nonsense", bytes(100)], ids=["empty", "short", "zeros"])
 def test_corrupt_no_share(part: str, share: bytes) -> None:
-    """What is no share has no parts: all of it is corrupt."""
+    """Without a share's structure there are no parts: all bytes are corrupt."""
     altered = fault("corrupt", part=part).alter(share, 0, share)
 
     assert all(a != b for a, b in zip(share, altered, strict=True))
@@ -304,7 +304,7 @@ def test_corrupt_no_share(part: str, share: bytes) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 10, 500, 10_000])
 def test_truncated(length: int) -> None:
-    """A truncated share ends after so many bytes, wherever it is read."""
+    """A truncated share ends at its length, wherever a read begins."""
     one = fault("truncated", length=length)
     pieces = [one.alter(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
 
@@ -323,7 +323,7 @@ def test_truncated(length: int) -> None:
     ],
 )
 def test_begins_after(kind: str, keys: dict[str, int], after: tuple[float, float]) -> None:
-    """A fault that waits for what a connection carries is none before."""
+    """A fault that waits for traffic of a connection is inactive before."""
     one = fault(kind, start=2.0, end=5.0, **keys)
     begun = one.begun_at(3.0)
 
@@ -336,7 +336,7 @@ def test_begins_after(kind: str, keys: dict[str, int], after: tuple[float, float
 
 
 def test_fails() -> None:
-    """A request that is held fails so long after its sending, or never."""
+    """A held request fails a fixed time after it was sent, or never."""
     assert [5.0, inf] == [fault("hung", **k).fails(1.0) for k in ({"fails_after": 4.0}, {})]
     assert fault("stall", fails_after=4.0).fails(1.0) == 5.0
     assert fault("broken").fails(1.0) == inf
@@ -346,7 +346,7 @@ def test_fails() -> None:
     ("end", "leaves"), [(None, [2.0, 2.0, 2.5, 4.5]), (3.0, [2.0, 2.0, 2.5, 3.0]), (1.0, [2.0] * 4)]
 )
 def test_trickle(end: float | None, leaves: list[float]) -> None:
-    """A piece leaves every so often, the first at once, and all at the end."""
+    """Pieces leave at an interval, the first at once, and all of them at the end."""
     one = fault("trickle", end=end)
 
     assert leaves == [one.leaves(position, 2.0) for position in (0, 4, 5, 25)]
@@ -355,7 +355,7 @@ def test_trickle(end: float | None, leaves: list[float]) -> None:
 
 @pytest.mark.parametrize(("end", "rest"), [(None, inf), (5.0, 5.0), (1.0, 2.0)])
 def test_stall(end: float | None, rest: float) -> None:
-    """The beginning leaves at once, and the rest at the end, or never."""
+    """The beginning leaves at once, and the rest at the end of the fault, or never."""
     one = fault("stall", end=end)
 
     assert [2.0, 2.0, rest, rest] == [one.leaves(position, 2.0) for position in (0, 6, 7, 99)]
@@ -363,7 +363,7 @@ def test_stall(end: float | None, rest: float) -> None:
 
 
 def test_throttled() -> None:
-    """An uplink is throttled while the fault lasts."""
+    """An uplink is throttled while the fault is active."""
     one = fault("throttled", start=2.0, end=5.0)
 
     assert [inf, 100.0, inf] == [one.rate(time) for time in (1.9, 2.0, 5.0)]
@@ -441,6 +441,6 @@ def test_throttled() -> None:
     ],
 )
 def test_refused(keys: dict[str, Any], words: str) -> None:
-    """A fault that makes no sense is refused, and what is wrong with it is told."""
+    """An invalid fault is refused, with the reason."""
     with pytest.raises(ValidationError, match=words):
         _FAULTS.validate_python(keys)

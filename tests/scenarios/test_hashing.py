@@ -1,4 +1,4 @@
-"""Equal hashes, equal runs."""
+"""Equal hashes mean equal runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.tahoe import CHK_FILES, FOLDER
 
 
 def test_aside() -> None:
-    """What no run depends on, or is told beside, is no part of it."""
+    """The hash ignores what does not change a run, and what each run has separately."""
     one = scenario(hung("3-9"))
     other = scenario(
         hung("3-9"), name="x", description="y", strategies=["hedged"], seed=3, runs=9, expect={}
@@ -28,13 +28,13 @@ def test_aside() -> None:
     "changes", [{"deadline": 9}, {"stop": "first-block"}, {"file": {"size": 57}}]
 )
 def test_inside(changes: dict[str, Any]) -> None:
-    """What runs depend on is a part of it."""
+    """The hash covers everything that changes a run."""
     assert scenario_hash(scenario(hung("3-9"))) != scenario_hash(scenario(hung("3-9"), **changes))
     assert scenario_hash(scenario(hung("3-9"))) != scenario_hash(scenario(hung("3-8")))
 
 
 def test_consumer() -> None:
-    """A slow consumer is a part of it; without one it is what it was before there were any."""
+    """The hash covers a slow consumer; without one, it is the same as before they existed."""
     made = scenario(hung("3-9"))
 
     assert scenario_hash(made) != scenario_hash(scenario(hung("3-9"), consumer={"bandwidth": 9}))
@@ -42,12 +42,12 @@ def test_consumer() -> None:
 
 
 def test_numbers() -> None:
-    """However a number is written, it is the same."""
+    """The way in which a number is written does not matter."""
     assert scenario_hash(scenario(deadline=100)) == scenario_hash(scenario(deadline=100.0))
 
 
 def test_times(tmp_path: Path) -> None:
-    """Of measured times the times count, and not where they are."""
+    """For measured times, the hash covers the times, and not their path."""
     for name, text in ("a", "1\n2\n"), ("b", "1\n2.0\n"), ("c", "1\n3\n"):
         (tmp_path / name).write_text(text)
     a, b, c = (
@@ -60,7 +60,7 @@ def test_times(tmp_path: Path) -> None:
 
 
 def test_trace(tmp_path: Path) -> None:
-    """Of a trace of downloads the contents count, and not where it is."""
+    """For a trace of downloads, the hash covers the contents, and not the path."""
     for name, text in ("a", "time\n1\n2\n"), ("b", "time\n1.0\n2\n"), ("c", "time\n1\n3\n"):
         (tmp_path / name).write_text(text)
     a, b, c = (
@@ -75,7 +75,7 @@ def test_trace(tmp_path: Path) -> None:
 
 
 def test_shares(tmp_path: Path) -> None:
-    """Of real shares the contents count, and not where they are."""
+    """For real shares, the hash covers the contents, and not the path."""
     real = CHK_FILES[0]
     copy = tmp_path / "copy"
     shutil.copytree(FOLDER / real.name, copy)

@@ -1,4 +1,4 @@
-"""What a file is, and what takes it."""
+"""The kinds of files, and the commands that accept them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from firstk.scenarios.load import read
     ],
 )
 def test_kind_of(keys: str, kind: Kind) -> None:
-    """The keys that only one kind has tell it, also where others are misplaced."""
+    """The keys that only one kind has determine the kind, even if other keys are misplaced."""
     assert kind is kind_of(dict.fromkeys(keys.split()))
 
 
@@ -56,12 +56,12 @@ def test_kind_of(keys: str, kind: Kind) -> None:
     ],
 )
 def test_other_kind(wanted: Kind, keys: str, kind: Kind | None) -> None:
-    """A file is another kind only where that is clear: a mistake in it is no reason."""
+    """A file is of another kind only if that is clear: an error in it is not enough."""
     assert kind is other_kind(wanted, dict.fromkeys(keys.split()))
 
 
 def test_library() -> None:
-    """The files of the library are what they are."""
+    """The files of the library have the right kinds."""
     scenarios = [file for files in sets().values() for file in files]
 
     assert all(kind_of(read(file, None).data) is SCENARIO for file in scenarios)
@@ -80,7 +80,7 @@ def test_library() -> None:
     ],
 )
 def test_kind_of_head(data: bytes, name: Any, tmp_path: Path) -> None:
-    """What is not TOML is told by its first bytes."""
+    """A file that is not TOML is recognised by its first bytes."""
     path = tmp_path / "f"
     path.write_bytes(data)
     found = kind_of_head(path)

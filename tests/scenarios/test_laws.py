@@ -1,4 +1,4 @@
-"""Latency laws draw what their names promise, and refuse what makes no sense."""
+"""Latency laws follow their distributions, and refuse invalid parameters."""
 
 from __future__ import annotations
 
@@ -103,12 +103,12 @@ def samples(law: Law, count: int, seed: int = 928) -> list[float]:
 
 
 def name_of(value: object) -> str | None:
-    """Name a case by its law."""
+    """Return the law of a case as its id."""
     return str(value["law"]) if isinstance(value, dict) else None
 
 
 class Edge(Random):
-    """Random numbers that are all the least, or all the greatest, that there are."""
+    """Random numbers that are all the smallest, or all the greatest, possible."""
 
     def __init__(self, greatest: bool) -> None:
         super().__init__(0)
@@ -123,7 +123,7 @@ class Edge(Random):
 
 @pytest.mark.parametrize(("keys", "mean", "cdf"), KNOWN, ids=name_of)
 def test_distribution(keys: dict[str, Any], mean: float, cdf: Callable[[float], float]) -> None:
-    """The draws follow the distribution function (Kolmogorov and Smirnov, at 1%)."""
+    """The draws follow the distribution function (Kolmogorov and Smirnov, at 1 %)."""
     draws = sorted(samples(law(**keys), 20_000))
     count = len(draws)
     distance = max(
@@ -143,7 +143,7 @@ def test_mean(keys: dict[str, Any], mean: float, cdf: Callable[[float], float]) 
 
 
 def test_all_are_tested() -> None:
-    """Every law is tested here: those without a closed form are not among the above."""
+    """Every law is tested here; those without a closed form, separately."""
     kinds = {
         get_args(kind.model_fields["law"].annotation)[0] for kind in get_args(get_args(Law)[0])
     }
@@ -152,7 +152,7 @@ def test_all_are_tested() -> None:
 
 
 def test_constant() -> None:
-    """A constant is drawn without an error, and takes nothing from the stream."""
+    """A constant is drawn exactly, and takes nothing from the stream."""
     random = Random(1)
 
     assert law(law="constant", value=0.05).sample(random) == 0.05
@@ -161,7 +161,7 @@ def test_constant() -> None:
 
 @pytest.mark.parametrize(("keys", "mean", "cdf"), KNOWN, ids=name_of)
 def test_equal_streams(keys: dict[str, Any], mean: float, cdf: Callable[[float], float]) -> None:
-    """Equal streams give equal draws, and other streams others."""
+    """Equal streams give equal draws, and different streams different ones."""
     one = law(**keys)
 
     assert samples(one, 50) == samples(law(**keys), 50)
@@ -189,12 +189,12 @@ DOUBLED = [
 
 @pytest.mark.parametrize(("single", "double"), DOUBLED, ids=name_of)
 def test_doubled_times(single: dict[str, Any], double: dict[str, Any]) -> None:
-    """A law with all its times doubled gives doubled draws, to the last bit."""
+    """A law with all its times doubled gives exactly doubled draws."""
     assert [2 * t for t in samples(law(**single), 1000)] == samples(law(**double), 1000)
 
 
 def test_doubled_mixture() -> None:
-    """A mixture of doubled laws gives doubled draws: the same ones are taken."""
+    """A mixture of doubled laws gives doubled draws, since the same laws are chosen."""
     laws = [(single, double) for single, double in DOUBLED]
     weights = [1, 2, 3, 4, 5, 6]
     singles = law(law="mixture", weights=weights, laws=[single for single, _ in laws])
@@ -217,7 +217,7 @@ def test_doubled_mixture() -> None:
     ids=name_of,
 )
 def test_edges(keys: dict[str, Any], least: float, most: float, greatest: bool) -> None:
-    """Whatever the random numbers are, a draw is finite, and no less than it may be."""
+    """Whatever the random numbers are, a draw is finite and in its range."""
     time = law(**keys).sample(Edge(greatest))
 
     assert least <= time <= most
@@ -225,7 +225,7 @@ def test_edges(keys: dict[str, Any], least: float, most: float, greatest: bool) 
 
 
 def test_mixture_edges() -> None:
-    """The least random number takes the first law, and the greatest the last."""
+    """The smallest random number selects the first law, and the greatest the last."""
     laws = [{"law": "constant", "value": value} for value in (1.0, 2.0, 3.0)]
     mixture = law(law="mixture", weights=[0.1, 0.1, 0.1], laws=laws)
 
@@ -234,7 +234,7 @@ def test_mixture_edges() -> None:
 
 
 def test_nested_mixture() -> None:
-    """A mixture may be one of the laws of a mixture; the weights multiply."""
+    """A mixture may contain a mixture; the weights multiply."""
     inner = {
         "law": "mixture",
         "weights": [0.5, 0.5],
@@ -296,7 +296,7 @@ CONSTANT = {"law": "constant", "value": 1.0}
     ],
 )
 def test_refused(keys: dict[str, Any], words: str) -> None:
-    """A law that makes no sense is refused, and what is wrong with it is told."""
+    """An invalid law is refused, with the reason."""
     with pytest.raises(ValidationError, match=words):
         law(**keys)
 
@@ -315,7 +315,7 @@ def test_refused(keys: dict[str, Any], words: str) -> None:
     ],
 )
 def test_empirical(content: str, column: str | None, tmp_path: Path) -> None:
-    """Times are read from a text file, or from a column of a CSV file, each as likely."""
+    """Times are read from a text file, or from a column of a CSV file, with equal probabilities."""
     draws = samples(measured(tmp_path, content, column), 3000)
 
     assert set(draws) == {0.1, 0.2, 0.4}
@@ -323,7 +323,7 @@ def test_empirical(content: str, column: str | None, tmp_path: Path) -> None:
 
 
 def test_empirical_weights(tmp_path: Path) -> None:
-    """A time that was measured twice is twice as likely."""
+    """A time that occurs twice is twice as likely."""
     draws = samples(measured(tmp_path, "1\n1\n2\n"), 3000)
 
     assert pytest.approx(draws.count(1.0), rel=0.05) == 2000
@@ -331,12 +331,12 @@ def test_empirical_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("greatest", [False, True])
 def test_empirical_edges(greatest: bool, tmp_path: Path) -> None:
-    """The least random number takes the first time, and the greatest the last."""
+    """The smallest random number selects the first time, and the greatest the last."""
     assert (3.0 if greatest else 1.0) == measured(tmp_path, "1\n2\n3\n").sample(Edge(greatest))
 
 
 def test_byte_order_mark(tmp_path: Path) -> None:
-    """A byte order mark, as Windows programs write it, costs no time and hides no column."""
+    """A byte order mark, as Windows programs write it, loses no time and hides no column."""
     text = measured(tmp_path, b"\xef\xbb\xbf0.1\n0.2\n")
 
     assert set(samples(text, 100)) == {0.1, 0.2}
@@ -364,7 +364,7 @@ def test_byte_order_mark(tmp_path: Path) -> None:
     ],
 )
 def test_bad_file(content: str | bytes, column: str | None, words: str, tmp_path: Path) -> None:
-    """What is wrong with a file of times is told, with its line."""
+    """An invalid file of times is refused, with the line."""
     with pytest.raises(ValidationError) as caught:
         measured(tmp_path, content, column)
 
@@ -375,7 +375,7 @@ def test_bad_file(content: str | bytes, column: str | None, words: str, tmp_path
     "content", ["0,05\n0,06\n", "1,0.05\n2,0.06\n", "0.05,fast\n"], ids=["comma", "two", "more"]
 )
 def test_more_than_one_number(content: str, tmp_path: Path) -> None:
-    """More than a number in a line, without a header, is refused.
+    """A line with several numbers, without a header, is refused.
 
     A decimal comma would else make every time a whole number of seconds.
     """
@@ -384,14 +384,14 @@ def test_more_than_one_number(content: str, tmp_path: Path) -> None:
 
 
 def test_one_endless_line(tmp_path: Path) -> None:
-    """A file that is one long line is refused like every other that holds no times."""
+    """A file that is one long line is refused, like any other without times."""
     with pytest.raises(ValidationError, match=r"times\.txt"):
         measured(tmp_path, "x" * 200_000)
 
 
 @pytest.mark.parametrize(("path", "words"), [("nope.txt", "No such file"), (".", "directory")])
 def test_no_file(path: str, words: str, tmp_path: Path) -> None:
-    """A file that is not there is told by the name that it has in the scenario."""
+    """A missing file is reported by its path in the scenario."""
     with pytest.raises(ValidationError) as caught:
         _LAWS.validate_python({"law": "empirical", "path": path}, context={"folder": tmp_path})
 
@@ -409,7 +409,7 @@ EXACT = {(1, 1): 168.19, (1, 2): 11.05, (2, 2): 200.39, (1, 3): 5.6, (2, 3): 32.
 
 @pytest.mark.parametrize(("k", "n"), few_rows(1, EXACT))
 def test_published_quantiles(k: int, n: int) -> None:
-    """A preset has the quantiles that follow from what the paper prints."""
+    """A preset has the quantiles that follow from the paper."""
     one_way = {"law": "preset", "name": "pbs-ymmr-one-way"}
     law_ = law(law="sum", laws=[one_way, one_way])
     random, runs = Random(2012), 100_000

@@ -1,4 +1,4 @@
-"""The scenarios that come with firstk are in order, and come out as they say."""
+"""The scenarios of the library are valid, and have the expected results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILES = [file for files in sets().values() for file in files]
 
 SCENARIOS = {scenario_name(file): load_scenario(file) for file in FILES}
 
-#: They are about how far hedging is from the bound; what else comes of them depends on luck.
+#: They show how far hedging is from the bound; their other results depend on chance.
 HEDGING = {scenario_name(file) for file in sets()["hedging"]}
 
 COMPARED = [name for name in SCENARIOS if name not in HEDGING]
@@ -29,13 +29,13 @@ COMPARED = [name for name in SCENARIOS if name not in HEDGING]
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_name(file: Path) -> None:
-    """A scenario is called as its file is, without the number."""
+    """A scenario is named after its file, without the number."""
     assert scenario_name(file) == load_scenario(file).name
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_described(name: str) -> None:
-    """Each says what it shows, in one line, and what the first two strategies come to."""
+    """Each has a description of one line, and the expected results of the first two strategies."""
     scenario = SCENARIOS[name]
 
     assert scenario.description
@@ -48,7 +48,7 @@ def test_described(name: str) -> None:
 
 
 def test_names_differ() -> None:
-    """No two have one name: a command line could not tell them apart."""
+    """All names differ, since a command line could not distinguish equal ones."""
     assert len(FILES) == len(SCENARIOS)
     assert not set(sets()) & set(SCENARIOS)
 
@@ -65,19 +65,19 @@ EXPECTED = pytest.mark.parametrize(
 
 @EXPECTED
 def test_as_expected(name: str, strategy: str) -> None:
-    """Every strategy comes to what the scenario expects of it, in its first few runs."""
+    """Every strategy meets the scenario's expectations in its first few runs."""
     check(name, strategy, range(min(2, SCENARIOS[name].runs)))
 
 
 @pytest.mark.slow
 @EXPECTED
 def test_always_as_expected(name: str, strategy: str) -> None:
-    """So it does in all its runs."""
+    """So it does in all runs."""
     check(name, strategy, range(SCENARIOS[name].runs))
 
 
 def check(name: str, strategy: str, runs: range) -> None:
-    """Run a scenario of the library, and compare what comes of it with what it expects."""
+    """Run a scenario of the library, and compare the results with its expectations."""
     scenario = SCENARIOS[name]
     results = [simulate(scenario, strategy, run).result for run in runs]
 
@@ -87,7 +87,7 @@ def check(name: str, strategy: str, runs: range) -> None:
 
 @pytest.mark.parametrize("name", COMPARED)
 def test_expectation_can_be_unmet(name: str) -> None:
-    """The expectations say something: no scenario's outcome meets all of another's."""
+    """Every expectation can fail: the result of some scenario does not meet it."""
     expected = SCENARIOS[name].expect["wait-for-all"]
 
     assert any(list(unmet(expected, result)) for result in waiting_for_all())
@@ -95,13 +95,13 @@ def test_expectation_can_be_unmet(name: str) -> None:
 
 @cache
 def waiting_for_all() -> list[Result]:
-    """Return what the first strategy comes to in each scenario."""
+    """Return the result of wait-for-all in each scenario."""
     return [simulate(SCENARIOS[name], "wait-for-all").result for name in COMPARED]
 
 
 @pytest.mark.parametrize("file", sets()["field"], ids=lambda file: file.stem)
 def test_field(file: Path) -> None:
-    """What was seen in the field names its source, and expects something of every downloader."""
+    """A scenario from the field has its source, and expectations of every downloader."""
     scenario = load_scenario(file)
 
     assert re.search(r"#\d+|PR \d+|tahoe-dev 20\d\d", scenario.description)
@@ -110,7 +110,7 @@ def test_field(file: Path) -> None:
 
 
 def test_sets() -> None:
-    """The default set is that of ticket #928, and a set's files are in their order."""
+    """The default set is that of ticket #928, and each set is numbered in order."""
     library = sets()
 
     assert DEFAULT_SET == "ticket-928"
@@ -121,7 +121,7 @@ def test_sets() -> None:
 
 
 def test_listed() -> None:
-    """What is listed is what the files say."""
+    """The list has the names and descriptions of the files."""
     assert [(s.name, s.description) for s in SCENARIOS.values()] == list(described(FILES))
 
 
@@ -129,17 +129,17 @@ def test_listed() -> None:
     ("stem", "name"), [("01-ten-good", "ten-good"), ("ten", "ten"), ("3-2-1", "2-1")]
 )
 def test_scenario_name(stem: str, name: str) -> None:
-    """Only the number before the name is left out."""
+    """Only the number before the name is removed."""
     assert name == scenario_name(Path("x") / f"{stem}.toml")
 
 
 def names(*targets: str) -> list[tuple[str, str]]:
-    """Return the names and sources of the scenarios that targets mean."""
+    """Return the names and sources of the scenarios of some targets."""
     return [(scenario.name, scenario.source) for scenario in load_all(targets)]
 
 
 def test_targets(tmp_path: Path) -> None:
-    """A target is a name, a set, a file or a folder; what comes of it can be replayed."""
+    """A target is a name, a set, a file or a folder, and the scenario's source can be replayed."""
     shutil.copy(FILES[0], tmp_path / "b.toml")
     (tmp_path / "sub").mkdir()
     shutil.copy(FILES[1], tmp_path / "sub" / "a.toml")
@@ -155,7 +155,7 @@ def test_targets(tmp_path: Path) -> None:
 
 
 def test_files_before_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file or folder that is there goes before a name of the library."""
+    """An existing file or folder takes precedence over a name of the library."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(FILES[0], tmp_path / "one-hung")
     (tmp_path / "ticket-928").mkdir()
@@ -167,7 +167,7 @@ def test_files_before_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_all_that_is_wrong(tmp_path: Path) -> None:
-    """The mistakes of all targets are told at once."""
+    """The errors of all targets are reported at once."""
     bad = tmp_path / "bad.toml"
     bad.write_text(FILES[0].read_text().replace("k = 3", "k = 11\nz = 1"))
     (tmp_path / "empty").mkdir()

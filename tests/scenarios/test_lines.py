@@ -1,4 +1,4 @@
-"""Each key, table and entry of a TOML text has its line, however many are looked for."""
+"""Each key, table and entry of a TOML text has its line, however many are looked up."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ first-k.outcome = "ok"
     ids=str,
 )
 def test_line_of(path: Location, line: int) -> None:
-    """A path's line is where its statement begins, or that of the table it lacks in."""
+    """The line of a path is that of its statement, or of the table in which it is missing."""
     assert line == Lines(LAYOUT).find(path)
 
 
-#: A statement of TOML: how it is written, with its key's number in place of #, the path
+#: A statement of TOML: its text, with its key's number in place of #, the path
 #: that it makes, and on which of its lines that begins.
 STATEMENTS: list[tuple[str, tuple[str, ...], int]] = [
     ("k# = 1", ("k#",), 0),
@@ -120,7 +120,7 @@ STATEMENTS: list[tuple[str, tuple[str, ...], int]] = [
 @given(st.lists(st.tuples(st.sampled_from(STATEMENTS), st.booleans()), min_size=1, max_size=12))
 @settings(deadline=None, max_examples=60)
 def test_line_of_any(chosen: list[tuple[tuple[str, tuple[str, ...], int], bool]]) -> None:
-    """Whatever stands around a statement, its line is found; also inside of tables."""
+    """Whatever surrounds a statement, its line is found, even inside tables."""
     text = ""
     table: tuple[str, ...] = ()
     paths: dict[tuple[str, ...], int] = {}
@@ -138,7 +138,7 @@ def test_line_of_any(chosen: list[tuple[tuple[str, tuple[str, ...], int], bool]]
 @given(st.lists(st.sampled_from(["", "# [[e]]", "k = 1", "k = [\n]", "j = '''\n'''"]), max_size=8))
 @settings(deadline=None, max_examples=40)
 def test_line_of_entries(bodies: list[str]) -> None:
-    """Each table of a list is found where its header stands."""
+    """The line of an entry of a list is that of its header."""
     text, lines = "", []
     for body in bodies:
         lines.append(text.count("\n") + 1)
@@ -163,12 +163,12 @@ def test_line_of_entries(bodies: list[str]) -> None:
     ],
 )
 def test_line_in(text: str, path: Location, line: int) -> None:
-    """Lists of tables, quoted keys, and strings with quotes and brackets in them do not confuse."""
+    """Lists of tables, quoted keys, and strings with quotes and brackets are handled."""
     assert line == Lines(text).find(path)
 
 
 def test_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text is parsed once, and split into statements once, for any number of lines."""
+    """The text is parsed once, and split into statements once, for any number of lookups."""
     loads, statements = Mock(wraps=tomllib.loads), Mock(wraps=module._statements)
     monkeypatch.setattr(tomllib, "loads", loads)
     monkeypatch.setattr(module, "_statements", statements)
@@ -197,7 +197,7 @@ def test_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=str,
 )
 def test_refused(text: str, line: int, words: str) -> None:
-    """What would take the parser long, or more memory than there is, is not given to it."""
+    """A text that would take the parser too long, or too much memory, is refused unparsed."""
     with pytest.raises(RefusedError, match=words) as caught:
         Lines(text)
 
@@ -215,12 +215,12 @@ def test_refused(text: str, line: int, words: str) -> None:
     ids=["parts", "brackets", "string", "lines"],
 )
 def test_not_refused(text: str) -> None:
-    """What only looks like it, in a string or a comment, is."""
+    """The same characters in a string or a comment are accepted."""
     assert Lines(text).data
 
 
 def test_too_large() -> None:
-    """Integers that TOML does not promise are found wherever they stand."""
+    """Integers that are too large for TOML are found wherever they are."""
     fine = {"a": MAX_INTEGER, "b": [MIN_INTEGER, {"c": 1e300, "d": True}]}
     data = {"a": fine, "x": MAX_INTEGER + 1, "y": [0, {"z": MIN_INTEGER - 1}]}
 
@@ -230,7 +230,7 @@ def test_too_large() -> None:
 @given(st.text(alphabet="[]{}\"'#=.,\\\n a1-_", max_size=40))
 @settings(deadline=None, max_examples=300)
 def test_any_text(text: str) -> None:
-    """Any text is either read or refused with a `ValueError`; what is read has its lines."""
+    """Any text is either parsed, with lines, or refused with a `ValueError`."""
     try:
         found = Lines(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A scenario file is read, or all that is wrong with it is told, each with its line."""
+"""A scenario file is loaded, or all its errors are reported, each with its line."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 
 def mistakes(path: Path) -> tuple[Problem, ...]:
-    """Return all that is wrong with a file."""
+    """Return all errors of a file."""
     with pytest.raises(ScenarioError) as caught:
         load_scenario(path)
     return caught.value.mistakes
 
 
 def places(found: tuple[Problem, ...]) -> list[tuple[int | None, str]]:
-    """Return the lines and the keys of mistakes."""
+    """Return the lines and the keys of errors."""
     return [(mistake.line, mistake.key) for mistake in found]
 
 
 def test_good(tmp_path: Path) -> None:
-    """The file that the others are made from by one change is a scenario."""
+    """The unchanged file, from which the others are made, is valid."""
     path = write(tmp_path, GOOD)
     scenario = load_scenario(path)
 
@@ -81,7 +81,7 @@ def test_good(tmp_path: Path) -> None:
     assert load_scenario(path, source="elsewhere").source == "elsewhere"
 
 
-#: A line of the good file, what it becomes, and the mistake: its line, its key, its words.
+#: A line of the good file, its replacement, and the error: its line, its key, its message.
 ONE_MISTAKE = [
     # unknown keys
     ("# of the scenario", "sed = 1", 2, "sed", "unknown key; did you mean 'seed'? there are cl"),
@@ -339,7 +339,7 @@ ONE_MISTAKE = [
     ("old", "new", "line", "key", "words"), ONE_MISTAKE, ids=[case[1][:40] for case in ONE_MISTAKE]
 )
 def test_one_mistake(old: str, new: str, line: int, key: str, words: str, tmp_path: Path) -> None:
-    """A mistake is told once: its file, line, key, and what would be right."""
+    """An error is reported once: with its file, line, key, and a hint."""
     path = write(tmp_path, GOOD.replace(f"{old}\n", f"{new}\n", 1))
     found = mistakes(path)
 
@@ -358,7 +358,7 @@ def test_one_mistake(old: str, new: str, line: int, key: str, words: str, tmp_pa
     ],
 )
 def test_select_of_another_type(new: str, line: int, key: str, words: str, tmp_path: Path) -> None:
-    """A selection that is neither a text nor a table is a mistake like any other."""
+    """A selection that is neither a string nor a table is refused like any other value."""
     found = mistakes(write(tmp_path, GOOD.replace('select = "all"', new)))
 
     assert [(line, key)] == places(found)
@@ -373,7 +373,7 @@ def test_select_of_another_type(new: str, line: int, key: str, words: str, tmp_p
     ],
 )
 def test_unknown_key_of_a_selection(select: str, key: str, known: str, tmp_path: Path) -> None:
-    """An unknown key of a selection is told together with the known ones."""
+    """An unknown key of a selection is reported together with the known ones."""
     found = mistakes(write(tmp_path, GOOD.replace('"all"', f"{{ {select} }}")))
 
     assert [(16, f"servers[0].select.{key}")] == places(found)
@@ -381,7 +381,7 @@ def test_unknown_key_of_a_selection(select: str, key: str, known: str, tmp_path:
 
 
 def test_key_named_like_its_law(tmp_path: Path) -> None:
-    """A key that is called as its law is, is an unknown key, and no more than that."""
+    """A key with the name of its law is an ordinary unknown key."""
     rtt = 'rtt = { law = "constant", constant = 0.05 }'
     found = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
 
@@ -389,7 +389,7 @@ def test_key_named_like_its_law(tmp_path: Path) -> None:
 
 
 def test_keys_beside_one_named_like_its_law(tmp_path: Path) -> None:
-    """Nor does it hide the other unknown keys."""
+    """Nor does it hide other unknown keys."""
     rtt = 'rtt = { law = "constant", value = 1, constant = 0.05, foo = 1 }'
     found = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
 
@@ -397,7 +397,7 @@ def test_keys_beside_one_named_like_its_law(tmp_path: Path) -> None:
 
 
 def test_key_named_like_its_fault(tmp_path: Path) -> None:
-    """A mistake in a fault has its own key, also beside one that is called as the fault is."""
+    """An error in a fault has its own key, even next to a key with the name of the fault."""
     fault = 'fault = { kind = "slow", slow = 2, factor = "x" }'
     found = mistakes(write(tmp_path, GOOD.replace("# of the entry", fault)))
 
@@ -408,7 +408,7 @@ def test_key_named_like_its_fault(tmp_path: Path) -> None:
     "key", ["0", "-a", "kind", "law", "__class__", "a.b", "a # b", "a = b", "ü", "@count", "[key]"]
 )
 def test_unknown_key_of_any_spelling(key: str, tmp_path: Path) -> None:
-    """However an unknown key is spelt, it is told as what it is, and where, in any table."""
+    """An unknown key is reported with its place, however it is spelt, in any table."""
     spelt = key if re.fullmatch("[A-Za-z0-9_-]+", key) else f'"{key}"'
     found = mistakes(write(tmp_path, re.sub("# of the .*", f"{spelt} = 1", GOOD)))
 
@@ -423,7 +423,7 @@ def test_unknown_key_of_any_spelling(key: str, tmp_path: Path) -> None:
 
 
 def test_law_with_a_kind(tmp_path: Path) -> None:
-    """A law has no kind, and a fault no law: they are unknown keys."""
+    """`kind` in a law and `law` in a fault are unknown keys."""
     rtt = 'rtt = { law = "constant", value = 1, kind = "x" }'
     text = GOOD.replace(RTT, rtt).replace("# of the entry", 'fault = {kind = "hung", law = "x"}')
 
@@ -435,7 +435,7 @@ def test_law_with_a_kind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["kind", "law"])
 def test_key_that_names_another(key: str, tmp_path: Path) -> None:
-    """An unknown key does not take the place of the one that its value names."""
+    """An unknown key does not take the place of the key in its value."""
     found = mistakes(write(tmp_path, GOOD.replace("size = 1000", f'size = 0\n{key} = "size"')))
 
     assert [(5, "file.size"), (6, f"file.{key}")] == places(found)
@@ -451,7 +451,7 @@ def test_key_that_names_another(key: str, tmp_path: Path) -> None:
     ],
 )
 def test_another_kind_of_table(old: str, new: str, tmp_path: Path) -> None:
-    """A table in place of a list, or the other way round, is refused."""
+    """A table in place of a list, or vice versa, is refused."""
     assert mistakes(write(tmp_path, GOOD.replace(old, new)))
 
 
@@ -460,7 +460,7 @@ def test_another_kind_of_table(old: str, new: str, tmp_path: Path) -> None:
     [('file = 3\nname = "t"', "file"), ('grid = 3\nname = "t"', "grid"), ("expect = 3", "expect")],
 )
 def test_no_table(text: str, key: str, tmp_path: Path) -> None:
-    """What should be a table is said in the words of TOML, not of Python."""
+    """The message for a missing table uses TOML's terms, not Python's."""
     found = {mistake.key: mistake for mistake in mistakes(write(tmp_path, text))}
 
     assert found[key].line == 1
@@ -501,7 +501,7 @@ error = "NoSharesError"
 
 
 def test_ten_mistakes(tmp_path: Path) -> None:
-    """All mistakes are told at once, in the order of their lines."""
+    """All errors are reported at once, in the order of their lines."""
     found = mistakes(write(tmp_path, TEN))
 
     assert places(found) == [
@@ -557,12 +557,12 @@ def test_ten_mistakes(tmp_path: Path) -> None:
 def test_two_mistakes_in_a_table(
     old: str, new: str, expected: list[tuple[int, str]], tmp_path: Path
 ) -> None:
-    """A mistake in one key hides none in another key of its table."""
+    """An error in one key does not hide one in another key of its table."""
     assert expected == places(mistakes(write(tmp_path, GOOD.replace(old, new))))
 
 
 def test_unknown_key_hides_nothing(tmp_path: Path) -> None:
-    """An unknown key does not keep its table, or another, from being looked at."""
+    """An unknown key does not keep its table, or another, from being checked."""
     one = mistakes(write(tmp_path, GOOD.replace("k = 3\n", "k = 11\nkk = 1\n")))
     text = GOOD.replace("# of the file", "kk = 1").replace("# of the entry", "shares = [10]")
     two = mistakes(write(tmp_path, text))
@@ -572,7 +572,7 @@ def test_unknown_key_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
-    """Nor does it hide what is wrong with a fault or a law as a whole."""
+    """Nor does it hide errors in a fault or a law as a whole."""
     laws = '[{ law = "constant", value = 1 }]'
     mixture = f'rtt = {{ law = "mixture", weights = [1, 2], laws = {laws}, a = 1 }}'
     text = GOOD.replace("# of the entry", 'fault = { kind = "slow", foo = 1 }').replace(
@@ -589,7 +589,7 @@ def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
     ["offset = 1000", "offset = 0\nlength = 1000", "offset = 600\nlength = 400", "length = 0"],
 )
 def test_ranges(range_: str, tmp_path: Path) -> None:
-    """A range may end where the file ends, begin there, and be empty."""
+    """A range may end at the end of the file, begin there, and be empty."""
     assert load_scenario(write(tmp_path, GOOD.replace("# of the file", range_))).name == "t"
 
 
@@ -603,13 +603,13 @@ def test_ranges(range_: str, tmp_path: Path) -> None:
 def test_mistakes_in_two_tables(
     old: str, new: str, expected: list[tuple[int, str]], tmp_path: Path
 ) -> None:
-    """A mistake in the file's table hides none in an entry's."""
+    """An error in the file's table does not hide one in an entry."""
     text = GOOD.replace("size = 1000", "size = 0").replace(old, new)
 
     assert expected == places(mistakes(write(tmp_path, text)))
 
 
-# What is no scenario file at all
+# # Files that are not scenarios
 
 
 @pytest.mark.parametrize(
@@ -625,7 +625,7 @@ def test_mistakes_in_two_tables(
     ],
 )
 def test_no_toml(text: str, line: int, tmp_path: Path) -> None:
-    """What is no TOML is told with the line at which it stops being any."""
+    """Invalid TOML is reported with the line of the error."""
     found = mistakes(write(tmp_path, text))
 
     assert [(line, "")] == places(found)
@@ -634,14 +634,14 @@ def test_no_toml(text: str, line: int, tmp_path: Path) -> None:
 
 
 def test_empty(tmp_path: Path) -> None:
-    """An empty file lacks all that a scenario must have."""
+    """An empty file lacks all required keys."""
     found = mistakes(write(tmp_path, ""))
 
     assert places(found) == [(1, "name"), (1, "file"), (1, "grid")]
 
 
 def test_not_there(tmp_path: Path) -> None:
-    """A file that is not there is told by its name; there is no line."""
+    """A missing file is reported by its name, without a line."""
     path = tmp_path / "nope.toml"
 
     assert (Problem(str(path), None, "", "No such file or directory"),) == mistakes(path)
@@ -649,12 +649,12 @@ def test_not_there(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    """A folder is no scenario file."""
+    """A folder is not a scenario file."""
     assert (Problem(str(tmp_path), None, "", "Is a directory"),) == mistakes(tmp_path)
 
 
 def test_no_utf8(tmp_path: Path) -> None:
-    """A file in another encoding is told to be no UTF-8."""
+    """A file in another encoding is reported as not UTF-8."""
     found = mistakes(write(tmp_path, GOOD.encode() + b"# \xe9\n"))
 
     assert found[0].message.startswith("is not UTF-8 text")
@@ -667,12 +667,12 @@ def test_no_utf8(tmp_path: Path) -> None:
     ids=["digits", "nested"],
 )
 def test_toml_beyond_python(text: str, tmp_path: Path) -> None:
-    """What Python's parser cannot read is a mistake in the file, not a defect in firstk."""
+    """TOML that Python's parser cannot read is an error in the file, not a defect in firstk."""
     assert [str(tmp_path / "t.toml")] == [m.file for m in mistakes(write(tmp_path, text))]
 
 
 def test_windows_line_ends(tmp_path: Path) -> None:
-    """Lines may end as Windows ends them."""
+    """Lines may end as on Windows."""
     found = mistakes(write(tmp_path, GOOD.replace("k = 3", "k = 11").replace("\n", "\r\n")))
 
     assert places(found) == [(6, "file.k")]
@@ -680,7 +680,7 @@ def test_windows_line_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u0085"], ids=["U+2028", "U+0085"])
 def test_lines_are_those_of_an_editor(separator: str, tmp_path: Path) -> None:
-    """Only what TOML calls a newline ends a line."""
+    """Only TOML's newlines end a line."""
     text = GOOD.replace("# of the scenario", f"# a{separator}b").replace("k = 3", "k = 11")
 
     assert places(mistakes(write(tmp_path, text))) == [(6, "file.k")]
@@ -690,7 +690,7 @@ def test_lines_are_those_of_an_editor(separator: str, tmp_path: Path) -> None:
 
 
 def entries(count: int, prefix: str = "") -> str:
-    """Return a scenario with so many entries about single servers."""
+    """Return a scenario with this many entries for single servers."""
     grid = GOOD[: GOOD.index("[[servers]]")].replace("servers = 10", f"servers = {count}")
     return grid + "".join(
         f'[[servers]]\nselect = "{prefix}{i}"\nfault = {{ kind = "hung" }}\n' for i in range(count)
@@ -698,7 +698,7 @@ def entries(count: int, prefix: str = "") -> str:
 
 
 def test_large_file(tmp_path: Path) -> None:
-    """A mistake in the last of 3,000 entries is told with its line."""
+    """An error in the last of 3,000 entries is reported with its line."""
     text = entries(3000).replace('"2999"', '"3000"')
     found = mistakes(write(tmp_path, text))
 
@@ -706,7 +706,7 @@ def test_large_file(tmp_path: Path) -> None:
 
 
 def test_many_mistakes(tmp_path: Path) -> None:
-    """Of one in every entry, as in files that programs write, the first are listed."""
+    """Of errors in every entry, as in generated files, the first are listed."""
     *found, more = mistakes(write(tmp_path, entries(150, prefix="x")))
 
     assert [(15 + 3 * i + 1, f"servers[{i}].select") for i in range(20)] == places(tuple(found))
@@ -714,7 +714,7 @@ def test_many_mistakes(tmp_path: Path) -> None:
 
 
 def test_long_list(tmp_path: Path) -> None:
-    """So is one behind a list over many lines."""
+    """So is an error after a list with many lines."""
     shares = "".join(f"    {i % 10},\n" for i in range(1000))
     text = GOOD.replace("# of the entry\n", f"shares = [\n{shares}]\nfoo = 1\n")
     found = mistakes(write(tmp_path, text))
@@ -744,7 +744,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_real_shares(folder: Path) -> None:
-    """Real shares are read from beside the scenario file, without their containers."""
+    """Real shares are read from the folder next to the scenario, without their containers."""
     file = load_scenario(write(folder, real())).file
 
     assert isinstance(file, RealFile)
@@ -754,7 +754,7 @@ def test_real_shares(folder: Path) -> None:
 
 
 def test_shares_elsewhere(folder: Path) -> None:
-    """They may lie anywhere: the path may be absolute, or go up."""
+    """They may be anywhere: the path may be absolute, or go up."""
     (folder / "scenarios").mkdir()
     up = load_scenario(write(folder / "scenarios", real(shares="../shares"))).file
     absolute = load_scenario(write(folder / "scenarios", real(shares=str(folder / "shares")))).file
@@ -763,7 +763,7 @@ def test_shares_elsewhere(folder: Path) -> None:
 
 
 def test_some_shares(folder: Path) -> None:
-    """K shares are enough, and what is not named by a number is none."""
+    """K shares are enough, and files without a number as their name are ignored."""
     for number in (0, 1, 3, 4, 5, 7, 8):
         (folder / "shares" / str(number)).unlink()
     (folder / "shares" / "README.txt").write_text("no share")
@@ -772,7 +772,7 @@ def test_some_shares(folder: Path) -> None:
 
 
 def test_corrupt_shares(folder: Path) -> None:
-    """That some shares are corrupt is no mistake: it is what a scenario may be about."""
+    """Corrupt shares are not an error: a scenario may be about them."""
     for number in range(9):
         path = folder / "shares" / str(number)
         path.write_bytes(path.read_bytes()[:12] + bytes(1040 - 12 - 72) + bytes(72))
@@ -850,7 +850,7 @@ def cap(name: str, old: str, new: str) -> str:
     ],
 )
 def test_bad_real_file(text: str, line: int, key: str, words: str, folder: Path) -> None:
-    """What is wrong with the shares or the cap is told like everything else."""
+    """Errors in the shares or the cap are reported like any other."""
     (folder / "empty").mkdir()
     found = mistakes(write(folder, text))
 
@@ -862,7 +862,7 @@ def test_bad_real_file(text: str, line: int, key: str, words: str, folder: Path)
     ("old", "new"), [(":1000", ":1001"), (":3:10:", ":2:10:"), (":3:10:", ":3:11:")]
 )
 def test_cap_of_another_shape(old: str, new: str, folder: Path) -> None:
-    """A cap whose numbers are not those of the shares does not match them."""
+    """A cap with other numbers than the shares does not match them."""
     found = mistakes(write(folder, real(cap(REAL.name, old, new))))
 
     assert places(found) == [(4, "file.cap")]
@@ -871,7 +871,7 @@ def test_cap_of_another_shape(old: str, new: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("key", ["shares", "cap"])
 def test_half_a_real_file(key: str, folder: Path) -> None:
-    """Shares without a cap, and a cap without shares, lack the other."""
+    """Shares without a cap, or a cap without shares, are incomplete."""
     found = mistakes(write(folder, re.sub(f"^{key} = .*$", "#", real(), flags=re.MULTILINE)))
 
     assert [(2, f"file.{key}")] == places(found)
@@ -879,7 +879,7 @@ def test_half_a_real_file(key: str, folder: Path) -> None:
 
 
 def test_too_few_shares(folder: Path) -> None:
-    """Fewer than K share files make no file."""
+    """Fewer than K share files are refused."""
     for number in range(2, 10):
         (folder / "shares" / str(number)).unlink()
     found = mistakes(write(folder, real()))
@@ -889,7 +889,7 @@ def test_too_few_shares(folder: Path) -> None:
 
 
 def test_absent_share(folder: Path) -> None:
-    """A server cannot hold a share that is not there."""
+    """A server cannot hold a share that does not exist."""
     (folder / "shares" / "9").unlink()
     found = mistakes(write(folder, real() + "shares = [0, 9]\n"))
 
@@ -908,7 +908,7 @@ def test_absent_share(folder: Path) -> None:
     ids=["empty", "nonsense", "short", "long"],
 )
 def test_bad_container(container: bytes, words: str, folder: Path) -> None:
-    """A share file that contradicts itself is told by its number."""
+    """An inconsistent share file is reported by its number."""
     (folder / "shares" / "4").write_bytes(container)
     found = mistakes(write(folder, real()))
 
@@ -917,7 +917,7 @@ def test_bad_container(container: bytes, words: str, folder: Path) -> None:
 
 
 def test_share_beyond_n(folder: Path) -> None:
-    """A share with a number that the cap does not know is not of this file."""
+    """A share with a number beyond the cap's N is refused."""
     shutil.copy(folder / "shares" / "0", folder / "shares" / "10")
     found = mistakes(write(folder, real()))
 
@@ -926,21 +926,21 @@ def test_share_beyond_n(folder: Path) -> None:
 
 
 def test_share_and_range(folder: Path) -> None:
-    """What is wrong with the range is told beside what is wrong with the shares."""
+    """Errors in the range are reported together with those in the shares."""
     found = mistakes(write(folder, real(shares="nope", more="offset = 1001")))
 
     assert places(found) == [(3, "file.shares"), (5, "file.offset")]
 
 
 def test_from_tables(tmp_path: Path) -> None:
-    """Tables make the scenario that a file of them makes."""
+    """Tables make the same scenario as a file of them."""
     loaded, made = load_scenario(write(tmp_path, GOOD)), from_tables(tomllib.loads(GOOD))
 
     assert loaded.model_dump() == made.model_dump()
 
 
 def test_mistakes_in_tables() -> None:
-    """All that is wrong with tables is told, without lines, and they stay as they are."""
+    """All errors in tables are reported, without lines, and the tables are unchanged."""
     tables = tomllib.loads(GOOD.replace("k = 3", "k = 11").replace("select", "selct"))
     before = deepcopy(tables)
     with pytest.raises(ScenarioError) as caught:
@@ -956,7 +956,7 @@ def test_mistakes_in_tables() -> None:
 
 
 def test_expectation() -> None:
-    """An expectation may stand alone; what is wrong with it is told as in a file."""
+    """An expectation can be made by itself; its errors are reported as in a file."""
     assert expectation_from({"ttfb_max": 0.3}).ttfb_max == 0.3
     with pytest.raises(ScenarioError) as caught:
         expectation_from({"ttfb_mx": 0.3, "outcome": "fine"})
@@ -966,11 +966,11 @@ def test_expectation() -> None:
     assert "expect.downloader.outcome" in [key for key, _ in told]
 
 
-# Wrong files of many kinds end in few lines
+# # Files with many kinds of errors
 
 
 def test_twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of thousands of mistakes twenty are put into words, and the text is parsed once."""
+    """Of thousands of errors, twenty are described, and the text is parsed once."""
     words, loads = Mock(wraps=module._words), Mock(wraps=tomllib.loads)
     monkeypatch.setattr(module, "_words", words)
     monkeypatch.setattr(tomllib, "loads", loads)
@@ -984,7 +984,7 @@ def test_twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_more(tmp_path: Path) -> None:
-    """Of twenty-one mistakes one is counted, of twenty none."""
+    """Of twenty-one errors one is only counted, of twenty none."""
     unknown = [f"x{i} = 1\n" for i in range(21)]
     text = GOOD.replace("# of the scenario\n", "".join(unknown))
 
@@ -1007,7 +1007,7 @@ def test_one_more(tmp_path: Path) -> None:
     ids=["shares", "expectations", "faults", "tables"],
 )
 def test_thousands(old: str, new: str, count: int, tmp_path: Path) -> None:
-    """Mistakes of any kind are counted beyond twenty."""
+    """Errors of any kind are counted beyond twenty."""
     found = mistakes(write(tmp_path, GOOD.replace(old, new)))
 
     assert len(found) == 21
@@ -1016,7 +1016,7 @@ def test_thousands(old: str, new: str, count: int, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ranges_that_overlap(tmp_path: Path) -> None:
-    """Thousands of selected ranges are put together, and not one by one made into servers."""
+    """Thousands of overlapping ranges are merged before they become servers."""
     select = ",".join(["0-999999"] * 20_000 + ["5"])
     text = GOOD.replace('"all"', f'"{select}"').replace("servers = 10", "servers = 1000000")
     scenario = load_scenario(write(tmp_path, text))
@@ -1038,7 +1038,7 @@ def test_ranges_that_overlap(tmp_path: Path) -> None:
     ],
 )
 def test_not_regular(path: str, old: str, new: str, key: str, tmp_path: Path) -> None:
-    """A scenario's own files are regular files too: nothing is waited for."""
+    """Files of a scenario must be regular files too; a FIFO does not block."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "shares").mkdir()
     (found,) = mistakes(write(tmp_path, GOOD.replace(old, new.format(path))))
@@ -1048,7 +1048,7 @@ def test_not_regular(path: str, old: str, new: str, key: str, tmp_path: Path) ->
 
 
 def test_share_that_is_a_device(folder: Path) -> None:
-    """So are shares."""
+    """So must shares."""
     (folder / "shares" / "4").unlink()
     (folder / "shares" / "4").symlink_to("/dev/zero")
     (found,) = mistakes(write(folder, real()))
@@ -1078,7 +1078,7 @@ def test_large_share(folder: Path) -> None:
     ],
 )
 def test_seeds(seed: int, runs: int, found: list[str]) -> None:
-    """The seed of the last run is no larger than SQLite's integers either."""
+    """The seed of the last run fits into SQLite's integers."""
     tables = tomllib.loads(GOOD) | {"seed": seed, "runs": runs}
     _, flaws = module.examined(Scenario, tables, Path())
 
@@ -1087,7 +1087,7 @@ def test_seeds(seed: int, runs: int, found: list[str]) -> None:
 
 @pytest.mark.parametrize("number", ["9" * 5000, f"0x{'f' * 900}", "9223372036854775808"])
 def test_large_numbers(number: str, tmp_path: Path) -> None:
-    """Integers beyond 64 bits are refused with their line, whatever key they are of."""
+    """Integers beyond 64 bits are refused with their line, in any key."""
     for old in ("# of the file", "# of the entry"):
         path = write(tmp_path, GOOD.replace(old, f"x = {number}"))
         (found,) = mistakes(path)
@@ -1097,7 +1097,7 @@ def test_large_numbers(number: str, tmp_path: Path) -> None:
 
 
 def test_large_number_in_a_table() -> None:
-    """Nor do tables of a program's own make a traceback of them."""
+    """They are also refused in tables, without a traceback."""
     for key in ("offset", "length", "size", "k"):
         tables = tomllib.loads(GOOD)
         tables["file"][key] = 16**5000
@@ -1108,7 +1108,7 @@ def test_large_number_in_a_table() -> None:
 
 
 def test_control_characters(tmp_path: Path) -> None:
-    """What a file says never reaches a terminal raw, whether as a key, a value, or a name."""
+    """Control characters in a file are always escaped, in keys, values and names."""
     escape = "\\u001b]0;t\\u0007\\nfirstk: all is well"
     text = GOOD.replace("# of the scenario", f'"{escape}" = 1').replace("'t'", f'"{escape}"')
     text = text.replace('"all"', f'"{escape}"').replace(RTT, f'rtt = {{ law = "{escape}" }}')
@@ -1125,7 +1125,7 @@ def test_control_characters(tmp_path: Path) -> None:
 
 
 def test_control_characters_in_a_header(tmp_path: Path) -> None:
-    """Nor does the header of a file of times."""
+    """So are those in the header of a file of times."""
     (tmp_path / "times.csv").write_text("a\x1b]0;t\x07,b\n1,2\n")
     text = GOOD.replace(RTT, 'rtt = { law = "empirical", path = "times.csv" }')
     (found,) = mistakes(write(tmp_path, text))
@@ -1150,14 +1150,14 @@ def test_control_characters_in_a_header(tmp_path: Path) -> None:
     ],
 )
 def test_did_you_mean(old: str, new: str, meant: str, tmp_path: Path) -> None:
-    """A name that is misspelt is asked back, wherever there are only some names."""
+    """A misspelt name gets a suggestion, wherever only some names are valid."""
     (found,) = mistakes(write(tmp_path, GOOD.replace(old, new)))
 
     assert f"did you mean '{meant}'?" in found.message
 
 
 def test_misspelt_column(tmp_path: Path) -> None:
-    """Also a column of a file of times."""
+    """So does a column of a file of times."""
     (tmp_path / "times.csv").write_text("seconds,other\n1,2\n")
     rtt = 'rtt = { law = "empirical", path = "times.csv", column = "second" }'
     (found,) = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
@@ -1179,7 +1179,7 @@ def test_misspelt_column(tmp_path: Path) -> None:
     ],
 )
 def test_other_kind(data: bytes, words: str, tmp_path: Path) -> None:
-    """A file of another kind is told to be one, and what takes it."""
+    """A file of another kind is recognised, and the error says which command accepts it."""
     (found,) = mistakes(write(tmp_path, data))
 
     assert found.message.startswith(words)

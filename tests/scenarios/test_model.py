@@ -1,4 +1,4 @@
-"""What a scenario is, apart from the file that it is read from."""
+"""The scenario model, apart from files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from firstk.scenarios.selection import Count, Probability, selected
 
 
 def scenario(**changes: Any) -> Scenario:
-    """Return a small scenario, with these tables in place of its own."""
+    """Return a small scenario, with these tables replaced."""
     tables: dict[str, Any] = {
         "name": "t",
         "file": {"size": 1000, "k": 3, "n": 10},
@@ -26,7 +26,7 @@ def scenario(**changes: Any) -> Scenario:
 
 
 def test_defaults() -> None:
-    """What a file does not say is as DESIGN has it."""
+    """The defaults are the documented ones."""
     one = scenario()
 
     assert one.strategies == ["wait-for-all", "first-k"]
@@ -44,7 +44,7 @@ def test_defaults() -> None:
 
 
 def test_source() -> None:
-    """A scenario that was not read from a file is called by its name."""
+    """A scenario that was not read from a file has its name as its source."""
     assert scenario().source == "t"
 
 
@@ -69,7 +69,7 @@ def test_selected(select: str, numbers: list[int]) -> None:
 
 @given(st.sets(st.integers(0, 99), min_size=1), st.randoms(use_true_random=False))
 def test_selected_any(numbers: set[int], random: Any) -> None:
-    """Any set of servers can be spelt, in any order, by numbers and names."""
+    """Any set of servers can be selected, in any order, by numbers and names."""
     spelt = [random.choice([str(i), f"s{i}", f" {i}", f"{i}-{i}"]) for i in numbers]
     random.shuffle(spelt)
 
@@ -95,13 +95,13 @@ def test_selected_any(numbers: set[int], random: Any) -> None:
     ],
 )
 def test_not_selected(select: str, words: str) -> None:
-    """What is malformed, runs backwards or lies beyond the grid is refused."""
+    """A selection that is malformed, runs backwards or is beyond the grid is refused."""
     with pytest.raises(ValueError, match=words):
         selected(select, 10)
 
 
 def test_faults_of_an_entry() -> None:
-    """An entry has one fault, a list of them, or nothing to say of any."""
+    """An entry has one fault, a list of faults, or none of its own."""
     hung, slow = {"kind": "hung"}, {"kind": "slow", "factor": 2.0}
 
     def faults(**keys: Any) -> Any:
@@ -123,7 +123,7 @@ def test_faults_of_an_entry() -> None:
     ],
 )
 def test_select_kinds(select: Any, kind: type) -> None:
-    """Servers are selected by a text, a count or a probability."""
+    """Servers are selected by a string, a count or a probability."""
     assert kind is type(scenario(servers=[{"select": select}]).servers[0].select)
 
 
@@ -142,7 +142,7 @@ def test_select_kinds(select: Any, kind: type) -> None:
     ],
 )
 def test_expectations(expectation: dict[str, Any]) -> None:
-    """What can come true together may be expected together."""
+    """Expectations that can be met together are accepted."""
     assert scenario(expect={"first-k": expectation}).expect["first-k"] is not None
 
 
@@ -159,13 +159,13 @@ def test_contradicting_expectations(outcome: str, key: str) -> None:
     [{"ttfb_min": 2, "ttfb_max": 1}, {"ttfb": 1, "ttfb_min": 2}, {"ttfb": 3, "ttfb_max": 2}],
 )
 def test_contradicting_bounds(bounds: dict[str, float]) -> None:
-    """A time that no first byte can have is not to be expected."""
+    """A range of times that no first byte can be in is refused."""
     with pytest.raises(ValidationError, match="ttfb"):
         scenario(expect={"first-k": bounds})
 
 
 def test_frozen() -> None:
-    """A scenario cannot be changed: what was checked stays true."""
+    """A scenario cannot be changed, so what was checked stays true."""
     one = scenario()
 
     with pytest.raises(ValidationError, match="frozen"):
@@ -174,7 +174,7 @@ def test_frozen() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_strategies(strategy: str) -> None:
-    """Every strategy that has a name may be run, and something expected of it."""
+    """Every named strategy can be run, and can have expectations."""
     one = scenario(strategies=[strategy], expect={strategy: {"outcome": "ok"}})
 
     assert [strategy] == one.strategies
@@ -182,7 +182,7 @@ def test_strategies(strategy: str) -> None:
 
 
 def test_numbers() -> None:
-    """A file that is made up has all its shares."""
+    """A generated file has all its shares."""
     assert list(range(10)) == scenario().file.numbers
 
 
@@ -195,7 +195,7 @@ def refs(schema: Any) -> list[str]:
 
 
 def test_schema() -> None:
-    """Every table of the schema is defined, closed, and says what its keys mean."""
+    """Every table of the schema is defined, closed, and describes its keys."""
     schema = Scenario.model_json_schema()
     tables = {f"#/$defs/{name}": table for name, table in schema["$defs"].items()}
 
@@ -210,7 +210,7 @@ def test_schema() -> None:
 
 
 def test_schema_has_all_kinds() -> None:
-    """The schema knows every fault and every law by name."""
+    """The schema contains every fault and every law."""
     text = str(Scenario.model_json_schema())
     from firstk.scenarios.faults import Fault
     from firstk.scenarios.laws import Law

@@ -1,4 +1,4 @@
-"""Plan files: what they mean, and that all that is wrong with one is told with its line."""
+"""Plan files: what they mean, and that all errors are reported with their lines."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.tahoe import CHK_FILES, FOLDER
 
 
 def mistakes(path: Path) -> list[Problem]:
-    """Return what is wrong with a file that is no plan."""
+    """Return the errors of an invalid file."""
     with pytest.raises(ScenarioError) as e:
         load_plan(path)
     return list(e.value.mistakes)
 
 
 def test_candidates(tmp_path: Path) -> None:
-    """Candidates are told by their disk space, the least first; n less than k is left out."""
+    """Candidates are ordered by disk space, the least first; n below k is skipped."""
     found = plan(tmp_path, ("k = [2]", "k = [3, 2]"), ("hedged+1", "first-k"))
 
     levels = [[str(candidate) for candidate in level[::3]] for level in found.levels]
@@ -38,7 +38,7 @@ def test_candidates(tmp_path: Path) -> None:
 
 
 def test_points(tmp_path: Path) -> None:
-    """Each k and n is a point whose scenario has them, and that a store can tell."""
+    """Each k and n is a point, whose scenario has them."""
     found = plan(tmp_path)
     for candidate in (one for level in found.levels for one in level):
         file = found.experiment.points[candidate.point].scenario.file
@@ -75,7 +75,7 @@ def test_named_scenario(tmp_path: Path) -> None:
 
 
 def test_target() -> None:
-    """A target is told as one would write it."""
+    """A target is formatted as people write it."""
     target = Target.model_validate({"p50": 0.1, "p99.9": 2, "success": 0.9999})
 
     assert str(target) == "p50 < 0.1 s, p99.9 < 2 s and success > 99.99 %"
@@ -84,7 +84,7 @@ def test_target() -> None:
 
 
 def test_all_mistakes(tmp_path: Path) -> None:
-    """All mistakes of a file are told at once, those in the scenario too."""
+    """All errors of a file are reported at once, including those of the scenario."""
     bad = write(
         tmp_path,
         ("p90 = 0.5", "p95 = 0.5"),
@@ -139,14 +139,14 @@ def test_all_mistakes(tmp_path: Path) -> None:
     ],
 )
 def test_mistake(old: str, new: str, line: int, key: str, message: str, tmp_path: Path) -> None:
-    """Each mistake is told with its line, its key and what would be right."""
+    """Each error is reported with its line, its key and a hint."""
     found = mistakes(write(tmp_path, (old, new)))
 
     assert [m for m in found if (m.line, m.key) == (line, key) and message in m.message]
 
 
 def test_real_shares(tmp_path: Path) -> None:
-    """Real shares have their k and n: no plan can vary them."""
+    """Real shares are refused: their k and n are fixed."""
     file = CHK_FILES[0]
     text = TEXT.replace("size = 100", f'shares = "{FOLDER / file.name}"\ncap = "{file.uri}"')
     path = tmp_path / "p.toml"
@@ -156,7 +156,7 @@ def test_real_shares(tmp_path: Path) -> None:
 
 
 def test_looks(tmp_path: Path) -> None:
-    """Looks double up to all runs; where a run is many downloads the first is early."""
+    """Looks double up to all runs; if a run is many downloads, the first look is early."""
     one = plan(tmp_path)
 
     assert one.looks == [80]
@@ -167,7 +167,7 @@ def test_looks(tmp_path: Path) -> None:
 
 
 def test_schema() -> None:
-    """The schema says what each key of a plan is."""
+    """The schema describes each key of a plan."""
     schema = PlanTable.model_json_schema()
 
     tables = [schema, schema["$defs"]["Target"], schema["$defs"]["Search"]]

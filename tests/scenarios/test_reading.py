@@ -1,4 +1,4 @@
-"""Only regular files are read, and none that is too large; nothing is waited for."""
+"""Only regular files of limited size are read, and nothing blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL = Limit("a small file", 10)
 
 
 def test_read(tmp_path: Path) -> None:
-    """A file up to the limit is read; as text without its mark, and with usual line ends."""
+    """A file up to the limit is read; as text, without its mark, and with normalised line ends."""
     path = tmp_path / "f"
     path.write_bytes(b"\xef\xbb\xbfa\r\nb\rc")
 
@@ -24,7 +24,7 @@ def test_read(tmp_path: Path) -> None:
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A larger one is refused by its size, before any of it is read."""
+    """A larger file is refused by its size, before any of it is read."""
     path = tmp_path / "f"
     with path.open("wb") as file:
         file.truncate(100_000_000)
@@ -35,7 +35,7 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _unread(descriptor: int, mode: str) -> object:
-    """Return a file that fails where it is read."""
+    """Return a file that fails when it is read."""
 
     class File:
         def __enter__(self) -> File:
@@ -52,7 +52,7 @@ def _unread(descriptor: int, mode: str) -> object:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
 def test_no_size() -> None:
-    """A file that has more in it than its size says is read no farther than the limit."""
+    """A file that contains more than its size says is read only up to the limit."""
     assert os.stat("/proc/self/environ").st_size == 0
     with pytest.raises(OSError, match="Has more than 10 bytes"):
         read_bytes("/proc/self/environ", SMALL)
@@ -82,7 +82,7 @@ def test_not_regular(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What becomes a FIFO between the look and the opening is not waited for either."""
+    """A file that becomes a FIFO just before it is opened does not block either."""
     path = tmp_path / "f"
     path.touch()
     look = os.stat
@@ -106,7 +106,7 @@ def test_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_begins_with(tmp_path: Path) -> None:
-    """A file's first bytes tell what it is."""
+    """A file's first bytes are compared with a prefix."""
     path = tmp_path / "f"
     path.write_bytes(b"SQLite")
 

@@ -1,4 +1,4 @@
-"""The JSON schemas accept what `firstk validate` does, and refuse what it refuses if they can."""
+"""The JSON schemas accept what `firstk validate` accepts, and refuse what they can."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCHEMAS = {
 
 LIBRARY = [*(file for files in sets().values() for file in files), *experiments().values()]
 
-#: The TOML of README and of the guides, but for what is no file of firstk's.
+#: The TOML of README and of the guides, except what is not a file of firstk.
 BLOCKS = [
     (f"{guide.name}-{number}", block)
     for guide in (_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md")))
@@ -39,7 +39,7 @@ BLOCKS = [
 
 
 def problems(text: str) -> list[str]:
-    """Return what the schema of its kind says against a TOML text."""
+    """Return the errors of a TOML text by the schema of its kind."""
     tables = tomllib.loads(text)
     kind = {EXPERIMENT: "experiment", PLAN: "plan"}.get(kind_of(tables), "scenario")
     return [error.message for error in SCHEMAS[kind].iter_errors(tables)]
@@ -47,7 +47,7 @@ def problems(text: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_schema(kind: str) -> None:
-    """Each is a JSON schema, and says what each key of it is."""
+    """Each is a JSON schema, and describes each of its keys."""
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[kind].schema)
 
     assert all("description" in key for key in SCHEMAS[kind].schema["properties"].values())
@@ -61,12 +61,12 @@ def test_library(file: Path) -> None:
 
 @pytest.mark.parametrize("block", [b for _, b in BLOCKS], ids=[name for name, _ in BLOCKS])
 def test_guides(block: str) -> None:
-    """So is what README and the guides show."""
+    """So are the examples in README and the guides."""
     assert problems(block) == []
 
 
 def test_blocks() -> None:
-    """They show each kind."""
+    """The examples include each kind."""
     kinds = [kind_of(tomllib.loads(block)).name for _, block in BLOCKS]
 
     assert set(kinds) == {"a scenario", "an experiment", "a plan"}
@@ -113,7 +113,7 @@ runs = 2
 file.size = [1000, 2000]
 """
 
-#: Changes of a good text that `validate` refuses and JSON Schema can.
+#: Changes of a good text that both `validate` and JSON Schema can refuse.
 REFUSED = [
     *(
         (SCENARIO_TEXT, old, new)
@@ -213,7 +213,7 @@ def check(text: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("text", [SCENARIO_TEXT, EXPERIMENT_TEXT, PLAN_TEXT])
 def test_good(text: str, tmp_path: Path) -> None:
-    """The texts that are changed below are good."""
+    """The unchanged texts are valid."""
     check(text, tmp_path)
 
     assert problems(text) == []
@@ -221,7 +221,7 @@ def test_good(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "old", "new"), REFUSED, ids=[case[2] for case in REFUSED])
 def test_refused(text: str, old: str, new: str, tmp_path: Path) -> None:
-    """What is wrong with a file that JSON Schema can say is refused by both."""
+    """An error that JSON Schema can express is refused by both."""
     assert old in text
     wrong = text.replace(old, new, 1)
     with pytest.raises(ScenarioError):
@@ -243,7 +243,7 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("old", "new"), ACCEPTED, ids=[new for _, new in ACCEPTED])
 def test_accepted(old: str, new: str, tmp_path: Path) -> None:
-    """Axes may be written with quotes and without, and hold any values."""
+    """Axes may be written with quotes and without, and have any values."""
     text = EXPERIMENT_TEXT.replace(old, new)
     check(text, tmp_path)
 
@@ -251,7 +251,7 @@ def test_accepted(old: str, new: str, tmp_path: Path) -> None:
 
 
 def test_files_of_a_workload() -> None:
-    """What a workload forbids the file is refused by both."""
+    """Keys of the file that a workload forbids are refused by both."""
     tables = tomllib.loads(SCENARIO_TEXT)
     tables["workload"]["files"] = {"count": 2, "sizes": {"law": "constant", "value": 100.0}}
     for wrong in ({"offset": 1}, {"length": 3}):

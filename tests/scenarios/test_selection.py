@@ -1,4 +1,4 @@
-"""Which servers belong together, and what is said of groups that make no sense."""
+"""Groups of servers, and the errors of invalid groups."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ def members(group: Group, *servers: dict[str, Any], **grid: Any) -> list[list[in
 
 
 def test_in_a_row() -> None:
-    """So many servers in a row are a group; the last one may be smaller."""
+    """A number groups that many consecutive servers; the last group may be smaller."""
     assert members(4) == [[0, 1, 2, 3], [4, 5]]
     assert members("rack", groups={"rack": 4}) == [[0, 1, 2, 3], [4, 5]]
 
 
 def test_listed() -> None:
-    """Groups may be listed; a server that is in none is a group of its own."""
+    """Groups may be listed; an unlisted server is its own group."""
     assert members("region", groups={"region": ["1,4", "s5,s3"]}) == [[0], [1, 4], [2], [3, 5]]
 
 
 def test_machines_of_entries() -> None:
-    """An entry names the machine of its servers, and a later one replaces it."""
+    """An entry sets the machine of its servers, and a later one replaces it."""
     entries = [{"select": "0-3", "machine": "a"}, {"select": "3-4", "machine": "b"}]
 
     assert members("machine", *entries) == [[0, 1, 2], [3, 4], [5]]
 
 
 def test_names_do_not_depend_on_later_servers() -> None:
-    """A group is drawn by a name that stays when servers are added."""
+    """A group's name, by which it is drawn, does not change when servers are added."""
     names = [
         [one.name for one in groups_of("rack", made.grid, ())]
         for made in (scenario(grid={"servers": n, "groups": {"rack": 2}}) for n in (4, 7))
@@ -112,7 +112,7 @@ def test_names_do_not_depend_on_later_servers() -> None:
 def test_refused(
     grid: dict[str, Any] | None, entry: dict[str, Any], place: str, words: str
 ) -> None:
-    """What makes no sense of groups is refused at its place."""
+    """Invalid groups are refused, with their place."""
     tables = {
         "name": "t",
         "file": {"size": 56, "k": 3, "n": 10},
@@ -128,7 +128,7 @@ def test_refused(
 
 
 def test_line(tmp_path: Path) -> None:
-    """The line of a mistake in one entry about the others is that of its key."""
+    """An error in one entry about others has the line of its key."""
     path = tmp_path / "t.toml"
     path.write_text(
         'name = "t"\nfile = { size = 56, k = 3, n = 10 }\n'
@@ -145,7 +145,7 @@ def test_line(tmp_path: Path) -> None:
     "select", ["all", "0-1,4", {"count": 2, "group": 4}, {"probability": 0.5, "group": "machine"}]
 )
 def test_whole_machines(select: Any) -> None:
-    """What the servers of a machine share may be set for all of them."""
+    """Resources that the servers of a machine share can be set for all of them."""
     made = scenario(
         {"select": select, "bandwidth": 5.0}, grid={"groups": {"machine": ["0-1", "2-3"]}}
     )
@@ -154,6 +154,6 @@ def test_whole_machines(select: Any) -> None:
 
 
 def test_group_of_names() -> None:
-    """A text names its servers; it has no groups."""
+    """A selection by names cannot have a group."""
     with pytest.raises(ValidationError, match="group"):
         scenario({"select": {"group": "rack"}}, grid={"groups": {"rack": 2}})

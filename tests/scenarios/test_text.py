@@ -1,4 +1,4 @@
-"""Text from files is fit for a terminal."""
+"""Text from files is made safe for a terminal."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from firstk.scenarios.text import cut, listed, printable, shell_word
     ],
 )
 def test_printable(text: str, escaped: str) -> None:
-    """Control characters, marks of direction and lone surrogates are escaped."""
+    """Control characters, direction marks and lone surrogates are escaped."""
     assert escaped == printable(text)
 
 
 @given(st.text())
 def test_always_printable(text: str) -> None:
-    """Whatever a text is, it comes out printable, and can be encoded."""
+    """Any text becomes printable and encodable."""
     assert printable(text).isprintable()
     printable(text).encode()
     assert printable(text, keep="\n").count("\n") == text.count("\n")
@@ -41,7 +41,7 @@ def test_keep() -> None:
 
 
 def test_shown() -> None:
-    """Values are written as Python does, and cut; a huge number is not written at all."""
+    """Values are shown as in Python, and cut; a huge number is only described."""
     assert shown("a\x1b") == "'a\\x1b'"
     assert len(shown("a" * 1000)) == 80
     assert shown(16**5000) == "a number of thousands of digits"
@@ -57,7 +57,7 @@ def test_listed() -> None:
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
 @pytest.mark.parametrize("text", ["a b", "a'b", "a\x1b'\\b\n", "\u202eü"])
 def test_shell_word(text: str) -> None:
-    """A shell reads the word as the text, and nothing in it is not printable."""
+    """A shell reads the word as the original text, and the word is printable."""
     word = shell_word(text)
     script = f"LC_ALL=C.UTF-8; printf %s {word}"
     read = subprocess.run(["bash", "-c", script], capture_output=True, check=True)  # noqa: S603, S607 - our own words

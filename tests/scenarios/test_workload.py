@@ -1,4 +1,4 @@
-"""Workloads in scenario files: what they may say, and what is told of what they may not."""
+"""Workloads in scenario files: what they mean, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def loaded(folder: Path, workload: str, beginning: str = BEGINNING) -> Workload:
     ],
 )
 def test_arrivals(arrivals: str, kind: type, tmp_path: Path) -> None:
-    """Each kind of arrivals is told by its key."""
+    """Each kind of arrivals is recognised by its key."""
     found = loaded(tmp_path, f"arrivals = {arrivals}\ndownloads = 100")
 
     assert isinstance(found.arrivals, kind)
@@ -66,12 +66,12 @@ def test_arrivals(arrivals: str, kind: type, tmp_path: Path) -> None:
     ],
 )
 def test_most_under_way(workload: str, most: int, tmp_path: Path) -> None:
-    """How many may be under way has a default, and closed clients are a bound themselves."""
+    """`max_under_way` has a default, and the number of closed clients is a limit itself."""
     assert most == loaded(tmp_path, workload + "downloads = 3\n").most_under_way
 
 
 def test_poisson_times() -> None:
-    """They are made by inversion: doubled rates halve them."""
+    """Poisson times are made by inversion: doubled rates halve them."""
     slow, fast = (
         list(islice(Poisson(kind="poisson", rate=rate).times(Random(3)), 50)) for rate in (1.0, 2.0)
     )
@@ -89,7 +89,7 @@ def test_poisson_times() -> None:
     ],
 )
 def test_trace(text: str, rows: list[tuple[float, int | None]], tmp_path: Path) -> None:
-    """A trace is a CSV file with these columns, in any order, others beside them."""
+    """A trace is a CSV file with these columns, in any order, and possibly others."""
     (tmp_path / "trace.csv").write_text(text, encoding="utf-8", newline="")
     found = loaded(tmp_path, 'arrivals = { kind = "trace", path = "trace.csv" }')
 
@@ -117,7 +117,7 @@ def test_trace(text: str, rows: list[tuple[float, int | None]], tmp_path: Path) 
     ],
 )
 def test_bad_trace(text: str, said: str, tmp_path: Path) -> None:
-    """What is wrong with a trace is told with its line."""
+    """An invalid trace is refused, with its line."""
     (tmp_path / "trace.csv").write_text(text)
     with pytest.raises(ScenarioError) as caught:
         loaded(tmp_path, 'arrivals = { kind = "trace", path = "trace.csv" }')
@@ -127,7 +127,7 @@ def test_bad_trace(text: str, said: str, tmp_path: Path) -> None:
 
 
 def test_no_trace(tmp_path: Path) -> None:
-    """A trace that is not there is told."""
+    """A missing trace is reported."""
     with pytest.raises(ScenarioError, match=r"trace\.csv: No such file"):
         loaded(tmp_path, 'arrivals = { kind = "trace", path = "trace.csv" }')
 
@@ -166,7 +166,7 @@ def test_no_trace(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes(workload: str, line: int, said: str, tmp_path: Path) -> None:
-    """What is wrong with a workload is told with its line and key."""
+    """An invalid workload is refused, with its line and key."""
     with pytest.raises(ScenarioError) as caught:
         loaded(tmp_path, workload)
 
@@ -184,7 +184,7 @@ def test_mistakes(workload: str, line: int, said: str, tmp_path: Path) -> None:
     ],
 )
 def test_beyond_the_trace(workload: str, said: str, tmp_path: Path) -> None:
-    """What a trace does not have cannot be asked of it."""
+    """More than a trace contains is refused."""
     (tmp_path / "trace.csv").write_text("time,size\n0,100\n1,200\n")
     with pytest.raises(ScenarioError) as caught:
         loaded(tmp_path, f'arrivals = {{ kind = "trace", path = "trace.csv" }}\n{workload}')
@@ -193,7 +193,7 @@ def test_beyond_the_trace(workload: str, said: str, tmp_path: Path) -> None:
 
 
 def test_range_of_several_sizes(tmp_path: Path) -> None:
-    """Files of several sizes have no range in common."""
+    """Files of several sizes have no common range."""
     sizes = '{ law = "uniform", low = 10.0, high = 90.0 }'
     with pytest.raises(ScenarioError, match="have no common `offset` and `length`"):
         loaded(

@@ -1,4 +1,4 @@
-"""What a report tells of is what the runs came to, whether a store or scenarios had them."""
+"""A report shows the results of runs, whether from a store or from scenarios."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def stored(path: Path, bounds: int = 100) -> list[Case]:
 
 
 def test_distribution_counts_never() -> None:
-    """Downloads that never start are no part of the times, and of the count."""
+    """Downloads that never start count, but have no time."""
     spread = Distribution.of([3.0, inf, 1.0, 2.0])
 
     assert spread.times == [1.0, 2.0, 3.0]
@@ -63,7 +63,7 @@ def test_distribution_of_histograms() -> None:
 
 
 def test_case_of_scenario() -> None:
-    """Runs of a scenario become estimates in which a stall counts as later than all others."""
+    """Runs of a scenario become estimates, in which a stall is later than all others."""
     results = [took(0.1), took(0.2), STALLED, took(0.3)]
     case = case_of(made([summary(*results)], runs=4))
     (one,) = case.strategies
@@ -77,7 +77,7 @@ def test_case_of_scenario() -> None:
 
 
 def test_ratios() -> None:
-    """A run that never starts is infinitely far from the bound; one that could not is left out."""
+    """A run that never starts is infinitely far from its bound; one that could not is left out."""
     results = [took(0.3), STALLED, FAILED]
     bounds = [*summary(OK).bounds, *summary(OK).bounds, NO_BOUND]
     case = case_of(made([summary(*results, bounds=bounds)], runs=3))
@@ -86,7 +86,7 @@ def test_ratios() -> None:
 
 
 def test_nothing_asked() -> None:
-    """Where no block was asked for there is nothing to wait for."""
+    """If no byte was requested, there is nothing to wait for."""
     nothing = replace(OK, ttfb=None)
 
     assert not case_of(made([summary(nothing)])).asks
@@ -94,7 +94,7 @@ def test_nothing_asked() -> None:
 
 
 def test_store_as_scenario(tmp_path: Path) -> None:
-    """A point of a store has the numbers of the same runs of its scenario."""
+    """A point of a store has the same numbers as the same runs of its scenario."""
     wanted = experiment(tmp_path, runs=12)
     swept(wanted, tmp_path / "e.sqlite")
     point = wanted.points[1].scenario
@@ -110,7 +110,7 @@ def test_store_as_scenario(tmp_path: Path) -> None:
 
 
 def test_replay(tmp_path: Path) -> None:
-    """The command beside a row of a store names the row of that run, strategy and point."""
+    """The replay command of a stored run has the row of that run, strategy and point."""
     swept(experiment(tmp_path, runs=3), tmp_path / "e.sqlite")
     case = stored(tmp_path / "e.sqlite")[2]
     with Store(tmp_path / "e.sqlite") as store:
@@ -144,14 +144,14 @@ def test_half_finished(tmp_path: Path) -> None:
 
 
 def test_empty_store(tmp_path: Path) -> None:
-    """A store that nothing was written to has no cases."""
+    """An empty store has no cases."""
     Store(tmp_path / "e.sqlite", write=True).close()
 
     assert stored(tmp_path / "e.sqlite") == []
 
 
 def test_load() -> None:
-    """Of a workload all downloads of all runs count; three runs have no interval of the median."""
+    """All downloads of all runs of a workload count; three runs have no interval of the median."""
     one = scenario(runs=3, workload={"arrivals": {"kind": "poisson", "rate": 5.0}, "downloads": 30})
     results = [simulate_workload(one, "first-k", run) for run in range(3)]
     case = case_of_load(one, [WorkloadSummary(results)])
@@ -168,7 +168,7 @@ def test_load() -> None:
 
 
 def test_made_of_unequal_runs() -> None:
-    """A caption says how many runs strategies have where they do not have equally many."""
+    """A caption has the numbers of runs if they differ between strategies."""
     one = case({"first-k": results(0.1, 0.2, 0.3), "hedged": results(0.1)})
 
     assert "; 1 to 3 runs of a strategy, from seed 0; " in one.made_of

@@ -1,4 +1,4 @@
-"""The course of a run: its requests and their lines, and how far it is at each time."""
+"""The course of a run: its requests and their lines, and the progress at each time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def find(found: Course, **about: Any) -> Sent:
 
 
 def test_progress() -> None:
-    """The shares known, the bytes and segments written, and the phases, each with its time."""
+    """The course has the known shares, the written bytes and segments, and the phases."""
     found = course("first-k", file={"segment_size": 300, "size": 700})
 
     assert found.known == [(0.05, 10)]
@@ -77,14 +77,14 @@ def test_requests() -> None:
     ],
 )
 def test_endings(fault: dict[str, Any], about: dict[str, Any]) -> None:
-    """An answer is in words, whether it is right, wrong or a failure."""
+    """Answers are described in words, whether right, wrong or failed."""
     found = course("first-k-late", {"select": "0", "fault": fault})
 
     assert find(found, server="s0", **about)
 
 
 def test_hedge() -> None:
-    """A hedged read names the server that it is beside, and what was cancelled is said to be so."""
+    """A hedge shows which server it hedges, and a cancelled request is marked."""
     found = course("hedged", {"select": "0", "fault": {"kind": "hung", "on": ["read"]}})
 
     assert find(found, kind="hedge").what.endswith(", hedging a read from s0")
@@ -94,7 +94,7 @@ def test_hedge() -> None:
 
 
 def test_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of very many requests the first are shown, and the others counted."""
+    """Of very many requests, the first are shown and the others counted."""
     monkeypatch.setattr(play, "MOST_REQUESTS", 4)
     found = course("wait-for-all", {"select": "9", **HUNG})
 
@@ -102,7 +102,7 @@ def test_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ranges() -> None:
-    """Of a range only its own segments count; of several reads, and of real files, none do."""
+    """For a range, only its own segments count; for several reads and real files, none do."""
     part = scenario(file={"size": 1000, "segment_size": 300, "offset": 400, "length": 300})
     several = scenario(reads=[{"offset": 0, "length": 5}, {"offset": 9, "length": 5}])
 
@@ -113,7 +113,7 @@ def test_ranges() -> None:
 
 
 def test_spells() -> None:
-    """Times of a fault, each occurrence of one that repeats, and no end of one that stays."""
+    """A fault has the times of each occurrence; a permanent one has no end."""
     again = {"kind": "hung", "start": 1.0, "end": 2.0, "every": 3.0}
     made = scenario(entries=[LATE, {"select": "1", "fault": again}])
     found = list(spells_of(made, traits_of(made, 0), until=5.0))
@@ -124,7 +124,7 @@ def test_spells() -> None:
 
 
 def test_same_runs() -> None:
-    """Runs that are not the same when they are repeated cannot be played."""
+    """Runs that differ when they are repeated cannot be played."""
     made = scenario(entries=[LATE], strategies=["first-k"])
     first = compared(made)
     played = alternatives(made)
@@ -135,7 +135,7 @@ def test_same_runs() -> None:
 
 
 def test_scenario_is_played_as_it_is() -> None:
-    """The first of the alternatives is the scenario itself."""
+    """The first alternative is the scenario itself."""
     made: Scenario = scenario(entries=[LATE], strategies=["first-k"])
 
     assert alternatives(made).entries[Gone()] == []

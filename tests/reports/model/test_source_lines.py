@@ -1,4 +1,4 @@
-"""Lines of code as text do not depend on where a package is installed."""
+"""Formatted source lines do not depend on where a package is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from firstk.reports.model.source_lines import code_of, line_of
 
 
 def test_path_of_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path is that of the import; of a file that cannot be imported, its name."""
+    """A path is that of the import; for a file that cannot be imported, its name."""
     monkeypatch.syspath_prepend(tmp_path)
 
     assert line_of(Place(str(tmp_path / "a" / "b.py"), 3, "read")) == "a/b.py:3 in read"
@@ -19,7 +19,7 @@ def test_path_of_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_code(tmp_path: Path) -> None:
-    """The text of a line has no indentation, and is cut if it is long; without a file it is ''."""
+    """The text of a line has no indentation, and is cut if long; without a file, it is empty."""
     file = tmp_path / "code.py"
     file.write_text(f"def f():\n    return 1\n    {'x' * 200}\n")
 

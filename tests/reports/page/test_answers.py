@@ -22,7 +22,7 @@ from tests.reports.samples import scenario, write_empty_pictures
 
 
 def at(rate: float, piled_up: int) -> Case:
-    """Return a point with three runs of hedged, in which so many of 100 downloads pile up."""
+    """Return a point with three runs of hedged, in which about `piled_up` downloads pile up."""
     workload = {"arrivals": {"kind": "poisson", "rate": rate}, "downloads": 100}
     runs = [
         replace(load([0.1] * 100, utilisation=0.5), run=run, piled_up=piled_up + run // 2)
@@ -33,7 +33,7 @@ def at(rate: float, piled_up: int) -> Case:
 
 
 def test_capacities_of_a_sweep() -> None:
-    """A sweep over rates shows between which two of them each strategy saturates."""
+    """A sweep over rates shows between which two rates each strategy saturates."""
     (found,) = capacities([at(90, 40), at(20, 0), at(60, 0)], [RATE])
 
     assert (found.strategy, found.low, found.high) == ("hedged", 60, 90)
@@ -41,13 +41,13 @@ def test_capacities_of_a_sweep() -> None:
 
 
 def test_no_capacities() -> None:
-    """Another axis has no rates, and a sweep that saturates nowhere has no upper end."""
+    """Without an axis of rates there is no capacity; without saturation, no upper end."""
     assert capacities([at(20, 0)], ["file.k"]) == []
     assert [one.high for one in capacities([at(20, 0)], [RATE])] == [inf]
 
 
 def test_section_of_a_capacity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page has the answer in a sentence, what it rests on, each rate, and a picture."""
+    """The page has the answer in a sentence, its basis, each rate, and a picture."""
     write_empty_pictures(monkeypatch)
     report = Report("load", "", [at(20, 0), at(90, 40)], "0.3", axes=[RATE], of_store=True)
     page = write(report, tmp_path)[0].read_text(encoding="utf-8")
@@ -61,7 +61,7 @@ def test_section_of_a_capacity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_section_of_a_plan(tmp_path: Path) -> None:
-    """The section of a plan names its target, how many candidates there are, and the verdict."""
+    """The section of a plan has its target, the number of candidates, and the verdict."""
     plan = plans.plan(tmp_path)
     found = [CandidateResult(one, None, False) for level in plan.levels for one in level]
     section = answers.of_plan(PlanResult(plan, found))

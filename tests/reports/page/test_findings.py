@@ -1,4 +1,4 @@
-"""Sentences say what the results say, and nothing more."""
+"""Sentences state exactly what the results show."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_headline() -> None:
     ],
 )
 def test_circumstances(entries: list[dict[str, Any]], words: str) -> None:
-    """What is wrong with servers is told in words, where few words are enough and right."""
+    """The faults of servers are described in a few words, if those are correct."""
     assert words == findings.circumstances(case([OK], entries=entries))
 
 
@@ -100,12 +100,12 @@ def test_circumstances(entries: list[dict[str, Any]], words: str) -> None:
     ],
 )
 def test_came_to(results: list[Any], words: str) -> None:
-    """A stall, a failure and a run that was cut off are told as what they are."""
+    """Stalls, failures and runs that were cut off are described as such."""
     assert words in findings.headline(case(results))
 
 
 def test_alike() -> None:
-    """Strategies that came to the same share a part of the sentence."""
+    """Strategies with the same result share a part of the sentence."""
     one, both, none = ([took(0.1)], [took(0.2)], [STALLED])
 
     assert findings.headline(case(one, one, none)).endswith(
@@ -115,7 +115,7 @@ def test_alike() -> None:
 
 
 def test_along() -> None:
-    """Along an axis it is told where most downloads do not start any more, in both ways."""
+    """The sentences along an axis report where most downloads stop starting."""
     good, none = [took(0.1)] * 10, [STALLED] * 10
     points = [at({"x": i}, of) for i, of in enumerate([good, [took(0.2)] * 10, none, none])]
     holes = [at({"x": i}, of) for i, of in enumerate([good, none, good])]
@@ -131,7 +131,7 @@ def test_along() -> None:
 
 
 def test_load() -> None:
-    """Of a load it is told which the grid carries with each strategy, and where it saturates."""
+    """The sentences about loads report which the grid carries, and where it saturates."""
     used = {20: (0.2, 0.1, 0.96), 60: (0.9, 0.4, 0.99), 90: (0.96, 0.5, 0.99)}
     names = ("first-k", "hedged", "windowed")
     points = [loaded(rate, **dict(zip(names, of, strict=True))) for rate, of in used.items()]
@@ -146,7 +146,7 @@ def test_load() -> None:
 
 
 def test_over() -> None:
-    """Over several axes the best and the worst point are told, and how many are lost."""
+    """For several axes, the best and the worst point are reported, and how many stall."""
     cells = [[took(0.1)] * 10, [took(0.3)] * 10, [STALLED] * 10]
     points = [at({"x": i, "y": 0}, of) for i, of in enumerate(cells)]
     (said,) = findings.over(points)
@@ -156,7 +156,7 @@ def test_over() -> None:
 
 
 def test_fewest() -> None:
-    """A median does not hide that some downloads never start: the fewest that do are told."""
+    """If some downloads never start, the smallest share that does is reported with the median."""
     some = [took(0.1)] * 9 + [STALLED]
     points = [at({"x": i, "y": 0}, of) for i, of in enumerate([[took(0.1)] * 10, some])]
     words = "; at x = 1, y = 0 only 90% (41.9% to over 99.9%) of the downloads start."
@@ -166,7 +166,7 @@ def test_fewest() -> None:
 
 
 def test_order() -> None:
-    """An axis is told from its least value to its greatest, in whatever order it was given."""
+    """An axis is described from its least value to its greatest, in whatever order it was given."""
     points = [at({"x": i}, [took(i)] * 10) for i in (3, 1, 2)]
 
     assert (
@@ -176,7 +176,7 @@ def test_order() -> None:
 
 
 def test_gain() -> None:
-    """A gain is told only if its interval leaves no doubt."""
+    """A gain is reported only if its interval excludes chance."""
     slow, fast = [took(0.2 + i / 100) for i in range(10)], [took(0.1)] * 10
 
     assert "first-k starts 0.15 s (" in str(findings.gain(case(slow, fast)))
@@ -188,13 +188,13 @@ def test_gain() -> None:
 
 
 def test_estimate_in_words() -> None:
-    """What has too few runs for an interval is told as such, and never is a word."""
+    """An estimate with too few runs for an interval is marked, and infinity is shown as never."""
     assert in_words(case([STALLED]).strategies[0].quantile(0.5)) == "~ never"
     assert in_words(None) == "-"
 
 
 def test_overloaded() -> None:
-    """Of a load that the grid cannot carry that is said, and nothing else."""
+    """An overload is reported by itself."""
     one = Sample(0, OVERLOADED, None, None, None, None, None, None, None)
     words = "lets downloads pile up faster than the grid can carry them"
 

@@ -1,4 +1,4 @@
-"""The page has all of it in one file: what was found, how sure it is, and how to replay it."""
+"""The page has everything in one file: findings, their intervals, and replay commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOME = {"wait-for-all": results(*[None] * 30), "first-k": spread(0.2, 30)}
 
 
 class Parsed(HTMLParser):
-    """The tags of a page, and what does not close in order."""
+    """Parses the tags of a page, and checks that they close in order."""
 
     VOID = frozenset({"meta", "link", "img", "br", "input"})
 
@@ -34,7 +34,7 @@ class Parsed(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
+        """Record a tag."""
         self.tags.append((tag, dict(attrs)))
         if tag not in self.VOID:
             self.open.append(tag)
@@ -49,12 +49,12 @@ class Parsed(HTMLParser):
 
 
 def of_scenario(**tables: Any) -> Case:
-    """Return the case of a scenario that is run, in which one server hangs."""
+    """Return the case of a scenario with one hung server."""
     return case_of(compared(scenario(entries=[{"select": "3", **HUNG}], **tables)))
 
 
 def page(folder: Path, *cases: Case, **about: Any) -> str:
-    """Return the page about cases."""
+    """Return the page for some cases."""
     files = write(Report("a title", "", cases, "1.0", **about), folder)
     return files[0].read_text(encoding="utf-8")
 
@@ -81,7 +81,7 @@ def test_equal_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_one_file(tmp_path: Path) -> None:
-    """Nothing is fetched: pictures are in the page, and links lead into it or to files beside."""
+    """The page loads nothing: pictures are embedded, and links stay in the folder."""
     parsed = Parsed(page(tmp_path, of_scenario()))
     images = list(parsed.of("img"))
     ids = {str(a["id"]) for _, a in parsed.tags if "id" in a}
@@ -99,7 +99,7 @@ def test_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_accessible(tmp_path: Path) -> None:
-    """One heading of the first level, no level left out, and every picture says its finding."""
+    """There is one top-level heading, no level is skipped, and every picture has an alternative."""
     text = page(tmp_path, of_scenario())
     parsed = Parsed(text)
     levels = [tag for tag, _ in parsed.tags if re.fullmatch(r"h\d", tag)]
@@ -115,7 +115,7 @@ def test_accessible(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_single(tmp_path: Path) -> None:
-    """Of single runs each row says what it came to and how to replay it, and no interval."""
+    """Single runs have their result and replay command, and no interval."""
     text = page(tmp_path, of_scenario())
 
     assert "stalls forever" in text
@@ -127,7 +127,7 @@ def test_single(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_many(tmp_path: Path) -> None:
-    """Of many runs every estimate has its interval, and what never starts is told with it."""
+    """With many runs, every estimate has its interval, and runs that never start are shown."""
     text = page(tmp_path, case(SOME))
 
     assert "<small>0% to 14.3%</small>" in text
@@ -139,7 +139,7 @@ def test_many(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_other_strategies(tmp_path: Path) -> None:
-    """Cases that begin with other strategies have columns of their own, empty for the rest."""
+    """Cases with other strategies have their own columns, empty for the rest."""
     other = {"first-k": spread(0.2, 30), "hedged": spread(0.1, 30)}
     text = page(tmp_path, case(SOME), replace(case(other), name="other"))
     rows = text.split("<tr")[1:]
@@ -151,7 +151,7 @@ def test_other_strategies(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_store(tmp_path: Path) -> None:
-    """A page about axes tells what they do, and draws one picture of it."""
+    """A page with an axis describes its effect, and has one picture of it."""
     cases = [case(SOME, x=x) for x in (0, 1)]
     text = page(tmp_path, *cases, axes=["x"], of_store=True)
 
@@ -163,7 +163,7 @@ def test_store(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_drawing")
 @pytest.mark.parametrize("axes", [["x", "y"], ["x", "y", "z"]])
 def test_maps(tmp_path: Path, axes: list[str]) -> None:
-    """Over two axes there is one map, with more axes one for each of some of their values."""
+    """Two axes have one map; more axes have one for each of some of their values."""
     cases = [
         case(SOME, **dict(zip(axes, (x, y, z), strict=False)))
         for x in (0, 1)
@@ -178,7 +178,7 @@ def test_maps(tmp_path: Path, axes: list[str]) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_nothing(tmp_path: Path) -> None:
-    """A store without runs makes a page that says so."""
+    """The page of a store without runs says so."""
     empty = replace(case(SOME, x=0), strategies=[])
     text = page(tmp_path, empty, axes=["x"], of_store=True, warnings=["it has no runs yet"])
 
@@ -190,7 +190,7 @@ def test_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_hostile(tmp_path: Path) -> None:
-    """What a user wrote is text, whatever it looks like."""
+    """A user's text is escaped, whatever it contains."""
     one = of_scenario(description='<script>alert("x")</script>\x00 & $x^2$')
     text = page(tmp_path, one)
 
@@ -201,7 +201,7 @@ def test_hostile(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_facts(tmp_path: Path) -> None:
-    """Below the title stands what the results are of: strategies, runs, seeds and firstk."""
+    """The facts below the title list strategies, runs, seeds and the version."""
     one = case({"first-k": spread(0.2, 30), "own:download": spread(0.3, 30)}, x=0)
     text = page(tmp_path, one, axes=["x"], of_store=True)
     facts = dict(re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", text))
@@ -217,7 +217,7 @@ def test_facts(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_never_in_either(tmp_path: Path) -> None:
-    """Where no run of two strategies starts, their difference is said in words."""
+    """If no run of two strategies starts, their difference is described in words."""
     never = results(*[None] * 30)
     text = page(tmp_path, case({"wait-for-all": never, "first-k": never}, x=0), of_store=True)
 
@@ -226,7 +226,7 @@ def test_never_in_either(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_files_of_commands(tmp_path: Path) -> None:
-    """The page knows where the files lie that its commands name, as seen from itself."""
+    """The page has the paths of the files in its commands, relative to itself."""
     folder = tmp_path / "out"
     folder.mkdir()
     files = {"my.sqlite": tmp_path / "my.sqlite"}
@@ -237,7 +237,7 @@ def test_files_of_commands(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_simulated_and_real(tmp_path: Path) -> None:
-    """A scenario on real servers has a section: a sentence a strategy, differences, pictures."""
+    """Real servers have a section: a sentence per strategy, differences, and pictures."""
     found = in_worlds(scenario(), first_k=[0.0, 10.0, 10.0], hedged=[0.0, 0.0, None])
     text = page(tmp_path, case(SOME), live=found)
 
@@ -253,5 +253,5 @@ def test_simulated_and_real(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_not_live(tmp_path: Path) -> None:
-    """Without one there is no such section."""
+    """Without real servers, there is no such section."""
     assert "Simulated and real" not in page(tmp_path, case(SOME))

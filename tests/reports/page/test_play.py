@@ -1,4 +1,4 @@
-"""What is played on a page: the data for JavaScript, and tables without it."""
+"""The play of a page: the data for JavaScript, and tables without it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ CORRUPT = {"select": "1", "fault": {"kind": "corrupt", "part": "block"}}
 
 
 def troubled(**tables: Any) -> Scenario:
-    """Return a scenario with a server that hangs and one that lies."""
+    """Return a scenario with a hung server and a corrupt one."""
     entries = [{"select": "9", **HUNG}, CORRUPT]
     return scenario(entries=entries, **({"strategies": ["first-k", "first-k-late"]} | tables))
 
 
 def played(made: Scenario) -> Play:
-    """Return a scenario as it is played."""
+    """Return the play of a scenario."""
     return Play(case_of(compared(made)), alternatives(made))
 
 
@@ -54,7 +54,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_data() -> None:
-    """The data has the runs of each combination, by which faults are gone."""
+    """The data has the runs of each combination, by the removed faults."""
     data = played(troubled()).data
     runs = {
         gone: [data["runs"][place]["verdict"] for place in one["runs"]]
@@ -74,7 +74,7 @@ def test_data() -> None:
 
 
 def test_equal_runs() -> None:
-    """Equal runs are in the data once."""
+    """Equal runs are in the data only once."""
     entries = [{"select": "8", "fault": {"kind": "hung", "start": 100.0}}]
     data = played(scenario(entries=entries, strategies=["first-k", "hedged"])).data
 
@@ -83,7 +83,7 @@ def test_equal_runs() -> None:
 
 
 def test_entries() -> None:
-    """What each combination adds to the file is TOML, and results in the run that is shown."""
+    """The entries of each combination are TOML that reproduces the shown run."""
     made = troubled()
     data = played(made).data
     for one in data["combinations"].values():
@@ -98,7 +98,7 @@ def test_entries() -> None:
 
 
 def test_headlines() -> None:
-    """With all faults the headline is that of the page; without some it names them."""
+    """With all faults, the headline is that of the page; without some, it lists them."""
     made = played(troubled())
 
     assert made.headline(Gone()) == headline(made.case)
@@ -146,7 +146,7 @@ def test_without_javascript(text: str) -> None:
 
 
 def test_policy(text: str) -> None:
-    """The page's policy allows its own scripts, by their hashes, and no others."""
+    """The page's policy allows only its own scripts, by their hashes."""
     allowed = re.search(r"script-src([^\"]*)\"", text)
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     hashes = [b64encode(sha256(one.encode()).digest()).decode() for one in scripts]
@@ -157,7 +157,7 @@ def test_policy(text: str) -> None:
 
 
 def test_hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code and errors of a downloader cannot end the script that they are in."""
+    """Code and errors of a downloader cannot end the script element that contains them."""
     write_empty_pictures(monkeypatch)
     evil = "</script><script>alert(1)</script><!--"
     monkeypatch.setattr("linecache.getline", lambda *place: evil)

@@ -1,4 +1,4 @@
-"""The section with published numbers shows every row of a run of `firstk reproduce`."""
+"""The section of published numbers shows every row of `firstk reproduce`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Return a file as `firstk reproduce --format json` writes it."""
+    """Return a file in the format of `firstk reproduce --format json`."""
     path = tmp_path / "published.json"
     path.write_text(as_json(ALL), encoding="utf-8")
     return path
 
 
 def test_read(file: Path) -> None:
-    """The rows are read as they were written, and said with their units."""
+    """The rows are read unchanged, and formatted with their units."""
     rows = published.read(file)
 
     assert [row.id for row in rows] == [one.published.id for one in ALL]
@@ -47,7 +47,7 @@ def test_read(file: Path) -> None:
 
 
 def test_headline(file: Path) -> None:
-    """One sentence counts the verdicts, and each reason has the numbers that it is about."""
+    """One sentence counts the verdicts, and each reason lists its numbers."""
     rows = published.read(file)
 
     assert published.headline(rows) == (
@@ -72,7 +72,7 @@ def test_page(file: Path, tmp_path: Path) -> None:
 
 
 def test_hostile(tmp_path: Path) -> None:
-    """Markup in a file is text on the page."""
+    """Markup in a file is escaped on the page."""
     path = tmp_path / "published.json"
     row = json.loads(as_json(ALL[:1]))[0] | {"case": "<script>alert(1)</script>"}
     path.write_text(json.dumps([row]), encoding="utf-8")
@@ -94,7 +94,7 @@ def test_hostile(tmp_path: Path) -> None:
     ],
 )
 def test_not_of_reproduce(text: str, words: str, tmp_path: Path) -> None:
-    """Another file is refused; the message names the file, the place, and what it should be."""
+    """Another file is refused; the message has the file, the place, and a hint."""
     path = tmp_path / "x.json"
     path.write_text(text, encoding="utf-8")
 
@@ -105,7 +105,7 @@ def test_not_of_reproduce(text: str, words: str, tmp_path: Path) -> None:
 
 
 def test_unknown_verdict(file: Path) -> None:
-    """A verdict that this version does not know is refused."""
+    """An unknown verdict is refused."""
     row: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))[0]
 
     assert PublishedRow.model_validate(row).verdict == "agrees"

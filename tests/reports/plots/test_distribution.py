@@ -1,4 +1,4 @@
-"""Distributions have every download in them, those that never start before all."""
+"""Distributions include every download, even those that never start."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def curves(axes: Axes) -> list[Line2D]:
 
 
 def test_stays_below(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a quarter never starts the curve ends at 75 %, and the key says how many those are."""
+    """If a quarter never starts, the curve ends at 75 %, and the legend says how many they are."""
     figure = drawn(monkeypatch, case({"first-k": spread(0.1, 30, never=10)}))
     below, above = figure.axes
     (started,), (waiting,) = curves(above), curves(below)
@@ -46,7 +46,7 @@ def test_stays_below(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_drop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tail ends at the last download that was late: it does not fall to nothing."""
+    """The tail ends at the latest download: it does not drop to zero."""
     figure = drawn(monkeypatch, case({"first-k": spread(0.1, 40)}))
     (waiting,) = curves(figure.axes[0])
     y = np.array([y for _, y in points(waiting)])
@@ -57,7 +57,7 @@ def test_no_drop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_axes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The part that has started is shown from 0 to all; the tail is logarithmic and says so."""
+    """The share that has started is shown from 0 to all; the tail is labelled as logarithmic."""
     below, above = drawn(monkeypatch, case({"first-k": spread(0.1, 40)})).axes
 
     assert above.get_ylim() == (0, 1.02)
@@ -67,7 +67,7 @@ def test_axes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where strategies have not equally many runs the key says how many each has."""
+    """If the numbers of runs differ, the legend has each of them."""
     one = case({"first-k": spread(0.1, 30), "hedged": spread(0.2, 50)})
     found = spans(drawn(monkeypatch, one))
 
@@ -77,7 +77,7 @@ def test_runs_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_decimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of very many downloads the curve has as many points as can be seen, its ends among them."""
+    """Of very many downloads, the curve has as many points as are visible, including its ends."""
     one = case({"first-k": spread(0.1, 30_000), "hedged": spread(0.1, 30_000, never=3)})
     below, above = drawn(monkeypatch, one).axes
     times = one.strategies[0].times
@@ -92,7 +92,7 @@ def test_decimated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strategies with the same times share a curve in both colours, and a place in the key."""
+    """Strategies with the same times share a curve in both colours, and a place in the legend."""
     same = spread(0.1, 30)
     figure = drawn(monkeypatch, case({"windowed": same, "hedged": same, "first-k": spread(1, 30)}))
 
@@ -109,7 +109,7 @@ def test_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_worth(strategies: Mapping[str, Sequence[Result]], worth: bool) -> None:
-    """Nothing is drawn of a few runs, or where nothing ever starts."""
+    """Nothing is drawn for only a few runs, or if nothing ever starts."""
     assert worth == distribution.is_worth_drawing(case(strategies))
 
 
@@ -122,7 +122,7 @@ def test_worth(strategies: Mapping[str, Sequence[Result]], worth: bool) -> None:
     ],
 )
 def test_legible(monkeypatch: pytest.MonkeyPatch, strategies: Any) -> None:
-    """No text lies across another one, or is cut off; none is taken for a formula."""
+    """No text overlaps another one, or is cut off; none is parsed as a formula."""
     figure = drawn(monkeypatch, case(strategies))
 
     assert overlaps(figure) == []

@@ -58,14 +58,14 @@ def drawn(monkeypatch: pytest.MonkeyPatch, *compared: Compared) -> Figure:
 
 
 def rows(axes: Axes, strategy: str) -> list[float]:
-    """Return where a strategy's lines are, from above."""
+    """Return the heights of a strategy's lines, from the top."""
     texts = [text for text in axes.texts if isinstance(text, Annotation)]
     found = [text for text in texts if strategy in text.get_text().replace("\n", " ").split(", ")]
     return [text.xy[1] for text in found]
 
 
 def lines_at(axes: Axes, y: float, never: bool = False) -> list[Line2D]:
-    """Return what is drawn in a line: at its time, or in the column of what never comes."""
+    """Return what is drawn at a height: at its time, or in the column `never`."""
     return [
         line
         for line in axes.lines
@@ -75,34 +75,34 @@ def lines_at(axes: Axes, y: float, never: bool = False) -> list[Line2D]:
 
 
 def never_marks(axes: Axes, y: float) -> list[str]:
-    """Return the marks of a line in the column of what never comes."""
+    """Return the marks of a line in the column `never`."""
     return [str(line.get_marker()) for line in lines_at(axes, y, never=True)]
 
 
 def bounds(axes: Axes) -> list[tuple[float, float, float]]:
-    """Return the lines of bounds: the time, and from where to where they reach."""
+    """Return the lines of bounds: each with its time, top and bottom."""
     ends = [points(line) for line in axes.lines if len(points(line)) == 2]
     return [(x, top, bottom) for (x, top), (same, bottom) in ends if x == same and top != bottom]
 
 
 def words(axes: Axes) -> list[str]:
-    """Return what stands in the picture."""
+    """Return the texts in the picture."""
     return [text.get_text() for text in axes.texts]
 
 
 def times(axes: Axes, y: float) -> list[float]:
-    """Return every time that is drawn in a line: its marks, and the ends of its range."""
+    """Return every time in a line: its marks, and the ends of its range."""
     return sorted({time for line in lines_at(axes, y) for time, _ in points(line)})
 
 
 def marks(axes: Axes, y: float) -> list[tuple[str, float]]:
-    """Return the marks in a line, and where they are."""
+    """Return the marks in a line, with their times."""
     marked = [line for line in lines_at(axes, y) if line.get_marker() != "None"]
     return [(str(line.get_marker()), time) for line in marked for time, _ in points(line)]
 
 
 def arrows(axes: Axes, y: float) -> int:
-    """Return how many arrows to never a line has."""
+    """Return the number of arrows from a line to `never`."""
     texts = [text for text in axes.texts if isinstance(text, Annotation)]
     return sum(text.arrow_patch is not None and text.xy[1] == y for text in texts)
 
@@ -131,7 +131,7 @@ def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["stall", "deadline", "stalls", "some of each"],
 )
 def test_never(results: list[Result], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What never came has no mark at any time: an arrow leads to where it says never."""
+    """A result without a first byte has no mark at any time, but an arrow to `never`."""
     one = waiting(*results)
     axes = drawn(monkeypatch, made([one, summary(OK)])).axes[0]
     y = rows(axes, "wait-for-all")[0]
@@ -144,7 +144,7 @@ def test_never(results: list[Result], said: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_some_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where some runs fail and others stall, both are told."""
+    """If some runs fail and others stall, both are shown."""
     axes = drawn(monkeypatch, made([waiting(STALLED, FAILED, FAILED), summary(OK)])).axes[0]
     y = rows(axes, "wait-for-all")[0]
 
@@ -154,7 +154,7 @@ def test_some_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_real_stall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is with a real run through a grid that hangs."""
+    """So it is for a real run with hung servers."""
     one = compared(scenario(entries=[{"select": "3-9", **HUNG}]))
     axes = drawn(monkeypatch, one).axes[0]
 
@@ -163,7 +163,7 @@ def test_real_stall(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stall_after_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What began and never ended has its mark, and an arrow from there."""
+    """A download that began and never ended has its mark, and an arrow from there."""
     one = made([waiting(replace(STALLED, ttfb=0.25)), summary(OK)])
     axes = drawn(monkeypatch, one).axes[0]
     y = rows(axes, "wait-for-all")[0]
@@ -174,7 +174,7 @@ def test_stall_after_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clean failure is a cross at its time, with its reason."""
+    """A failure is a cross at its time, with its reason."""
     axes = drawn(monkeypatch, made([waiting(FAILED), summary(OK)])).axes[0]
     y = rows(axes, "wait-for-all")[0]
 
@@ -184,7 +184,7 @@ def test_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many runs the median is marked, and a line spans them all."""
+    """For many runs, the median is marked, and a line spans them all."""
     results = [took(t) for t in (0.5, 0.1, 0.3, 0.2, 0.4)]
     axes = drawn(monkeypatch, made([summary(*results)])).axes[0]
     y = rows(axes, "first-k")[0]
@@ -194,7 +194,7 @@ def test_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_median_of_an_even_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mark is where the table says that the median is."""
+    """The mark of the median agrees with the table."""
     one = summary(took(0.1), took(0.2), took(0.6), took(0.9))
     axes = drawn(monkeypatch, made([one])).axes[0]
 
@@ -207,7 +207,7 @@ def test_median_of_an_even_number(monkeypatch: pytest.MonkeyPatch) -> None:
     [(0.25, 0.25, "linear"), (4.9, 0.25, "linear"), (5.2, 0.25, "log"), (3600.0, 0.001, "log")],
 )
 def test_scale(first: float, second: float, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The axis is logarithmic where times differ by much, says so, and reaches them all."""
+    """The axis is logarithmic if times differ much, says so, and includes them all."""
     bound = [Bound(second, 6, 4000)]
     one = made([summary(took(first), strategy="s", bounds=bound), summary(took(second))])
     axes = drawn(monkeypatch, one).axes[0]
@@ -219,7 +219,7 @@ def test_scale(first: float, second: float, scale: str, monkeypatch: pytest.Monk
 
 
 def test_linear_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A linear axis begins at zero: lengths can be compared."""
+    """A linear axis begins at zero, so that lengths can be compared."""
     axes = drawn(monkeypatch, made([waiting(took(0.5)), summary(took(0.25))])).axes[0]
 
     assert axes.get_xlim()[0] == 0
@@ -227,7 +227,7 @@ def test_linear_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("result", [STALLED, NOTHING, DEADLINE], ids=["stalled", "nothing", "busy"])
 def test_no_times(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture without any time in it can be drawn."""
+    """A picture without any time can be drawn."""
     figure = drawn(monkeypatch, made([waiting(result), waiting(result)]))
 
     assert all(isfinite(edge) for edge in figure.axes[0].get_xlim())
@@ -236,7 +236,7 @@ def test_no_times(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("result", [took(0.0), FAILED], ids=["first byte", "failure"])
 def test_at_once(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came at 0 s is in the picture, also among times that differ by much."""
+    """A first byte at 0 s is in the picture, even if times differ much."""
     now = summary(replace(result, finished=0.0))
     figure = drawn(
         monkeypatch, made([now], name="now"), made([waiting(took(5.2)), summary(took(0.1))])
@@ -251,7 +251,7 @@ def test_at_once(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_scenarios_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each scenario has its heading, and under it a line for each of its strategies."""
+    """Each scenario has a heading, with a line for each of its strategies below."""
     strategies = ["wait-for-all", "first-k", "first-k-late"]
     several = [
         made(
@@ -281,14 +281,14 @@ def test_all_scenarios_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_strategy_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A strategy that has no name of ours is drawn too."""
+    """A custom strategy is drawn too."""
     axes = drawn(monkeypatch, made([summary(OK, strategy="mine")])).axes[0]
 
     assert marks(axes, rows(axes, "mine")[0]) == [("^", 0.25)]
 
 
 def test_small_print(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The picture says what it was made from: seeds, runs and version."""
+    """The small print has the seeds, the runs and the version."""
     figure = drawn(
         monkeypatch, made([summary(OK)], seed=3, runs=5), made([summary(OK)], seed=9, runs=5)
     )
@@ -300,7 +300,7 @@ def test_small_print(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("set_", few(1, ["ticket-928", "hung-server"]))
 def test_library_fits(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All texts of the library's pictures are inside of them."""
+    """All texts in the library's pictures fit."""
     figure = drawn(monkeypatch, *(compared(one) for one in load_all([set_])))
 
     assert outside(figure) == []
@@ -319,12 +319,12 @@ def test_library_fits(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["name", "description", "stalls", "deadlines", "some stall", "some of each"],
 )
 def test_fits(one: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is cut off at the edges, however much there is to say."""
+    """Nothing is cut off at the edges, however much text there is."""
     assert outside(drawn(monkeypatch, one)) == []
 
 
 def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where some runs stall, what is said of them does not stand across the rest."""
+    """If some runs stall, the texts about them do not overlap others."""
     one = made([waiting(took(0.3), took(0.5), *[STALLED] * 98)])
     figure = drawn(monkeypatch, one)
 
@@ -333,7 +333,7 @@ def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_median_of_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run without a first byte counts as infinite: where most have none, so is the median."""
+    """A run without a first byte counts as infinite; if most runs do, so does the median."""
     one = made(
         [
             waiting(took(0.3), took(0.5), *[STALLED] * 3),
@@ -352,7 +352,7 @@ FIVE = [*STRATEGIES]
 
 
 def test_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strategies with equal results share a line: their marks are above one another."""
+    """Strategies with equal results share a line, with their marks above one another."""
     one = made([summary(took(0.1 if "-" in s else 0.2), strategy=s) for s in FIVE])
     figure = drawn(monkeypatch, one)
     axes = figure.axes[0]
@@ -378,7 +378,7 @@ def test_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_names(different: list[str], said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many that share a line are named in a few words."""
+    """Many strategies that share a line are named in a few words."""
     one = made([summary(took(0.2 if s in different else 0.1), strategy=s) for s in FIVE])
     axes = drawn(monkeypatch, one).axes[0]
 
@@ -386,7 +386,7 @@ def test_names(different: list[str], said: list[str], monkeypatch: pytest.Monkey
 
 
 def test_same_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Failures of one time and reason share a line, whatever was learnt of the servers."""
+    """Failures with the same time and reason share a line, whatever is known of the servers."""
     other = replace(FAILED, message="not enough shares: have 2, need 3\n  s0: failed")
     one = made([waiting(FAILED), summary(other), summary(other, strategy="first-k-late")])
 
@@ -394,14 +394,14 @@ def test_same_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times that differ in the last bits alone are the same."""
+    """Times that differ only in the last bits are equal."""
     one = made([waiting(took(5.075)), summary(took(5.074999999999999))])
 
     assert "wait-for-all, first-k" in words(drawn(monkeypatch, one).axes[0])
 
 
 def test_with_spares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hedged with spares is drawn in outline, darker than hedged."""
+    """Hedged with spares is drawn in outline, and darker than hedged."""
     one = made([summary(took(0.1), strategy="hedged"), summary(took(0.2), strategy="hedged+2")])
     axes = drawn(monkeypatch, one).axes[0]
     full, hollow = (lines_at(axes, rows(axes, s)[0])[0] for s in ("hedged", "hedged+2"))
@@ -412,7 +412,7 @@ def test_with_spares(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound is a line through its scenario's block, and no further; it says what it is."""
+    """The bound is a labelled line, only through its scenario's block."""
     several = [
         made([waiting(took(0.3)), summary(took(0.2), bounds=[Bound(time, 6, 4000)])], name=name)
         for name, time in (("one", 0.1), ("two", 0.15))
@@ -442,7 +442,7 @@ def test_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bound_of_many_runs(
     ttfb: list[float | None], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of many runs the median of the bounds is shown; it is infinite if most of them are."""
+    """For many runs, the median of the bounds is shown; it is infinite if most of them are."""
     three = [Bound(time, 6, 4000) if time else NO_BOUND for time in ttfb]
     axes = drawn(monkeypatch, made([summary(OK, OK, OK, bounds=three)])).axes[0]
 
@@ -451,7 +451,7 @@ def test_bound_of_many_runs(
 
 
 def test_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing is asked for there is nothing to be said of the bound."""
+    """If no byte is requested, there is no bound."""
     one = made([summary(NOTHING, bounds=[Bound(None, 0, 0)])])
     axes = drawn(monkeypatch, one).axes[0]
 
@@ -461,7 +461,7 @@ def test_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("set_", few(1, ["hung-server", "ticket-928"]))
 def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With seven strategies a picture of the library is whole, and no text is across another."""
+    """With seven strategies, a picture of the library fits, and no texts overlap."""
     seven = [*FIVE, "hedged+1", "hedged+2"]
     scenarios = [one.model_copy(update={"strategies": seven}) for one in load_all([set_])]
     figure = drawn(monkeypatch, *(compared(one) for one in scenarios))
@@ -472,7 +472,7 @@ def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("latest", [0.3, 10.0], ids=["linear", "logarithmic"])
 def test_wide_range(latest: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said of a range that spans the whole picture stands beside it, off its mark."""
+    """If a range spans the whole picture, its text is next to it, off its mark."""
     one = made([summary(took(0.1), took(0.2), took(latest))])
     axes = drawn(monkeypatch, one).axes[0]
     note = next(text for text in axes.texts if text.get_text().startswith("0.2 s ["))
@@ -484,7 +484,7 @@ def test_wide_range(latest: float, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is with many runs through a grid that differs from run to run."""
+    """So it is for many runs on a random grid."""
     some = {"select": {"probability": 0.3}, **HUNG}
     one = scenario(rtt=0.05, entries=[some], runs=12, strategies=[*FIVE, "hedged+2"])
     figure = drawn(monkeypatch, compared(one))
@@ -500,7 +500,7 @@ def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_marks_beside_a_text(
     times: tuple[float, ...], sharing: int, latest: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many share a line of many runs, none of their marks covers a letter."""
+    """However many strategies share a line of many runs, no mark covers a letter."""
     several = [*FIVE, "hedged+1", "hedged+2"][:sharing]
     results = [took(time) for time in times]
     one = made([summary(*results, strategy=strategy) for strategy in several])
@@ -525,7 +525,7 @@ def test_marks_beside_a_text(
     ],
 )
 def test_marks_in_the_never_column(results: list[Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line that says something in that column has the marks of its strategies there."""
+    """Every line with a text in the column `never` has the marks of its strategies there."""
     one = made([waiting(*results), summary(*results), summary(*[OK] * len(results), strategy="s")])
     figure = drawn(monkeypatch, one)
     axes = figure.axes[0]
@@ -551,7 +551,7 @@ def test_marks_in_the_never_column(results: list[Result], monkeypatch: pytest.Mo
     ),
 )
 def test_never_column(one: Compared, column: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The column is there if anything belongs into it, and else the axis has its room."""
+    """The column `never` exists only if it is needed; otherwise the axis has its space."""
     figure = drawn(monkeypatch, made([summary(took(0.3))]), one)
     axes = figure.axes[0]
     width = axes.bbox.width / figure.dpi
@@ -562,7 +562,7 @@ def test_never_column(one: Compared, column: bool, monkeypatch: pytest.MonkeyPat
 
 
 def test_files(tmp_path: Path) -> None:
-    """The picture is written as PNG and as well-formed SVG, each time byte for byte."""
+    """The picture is written as PNG and as well-formed SVG, with equal bytes each time."""
     one = made([waiting(STALLED), summary(OK)], description='<b> & "c" -- ]]> é')
     again = tmp_path / "again"
     again.mkdir()
@@ -578,7 +578,7 @@ def test_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("description", ["from $1 to $2 a month", "$_$", "a_b^c \\frac"])
 def test_no_formulas(description: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A description is text, whatever it would mean as a formula."""
+    """A description is shown as text, even if it looks like a formula."""
     figure = drawn(monkeypatch, made([summary(OK)], description=description))
 
     assert formulas(figure) == []
@@ -586,7 +586,7 @@ def test_no_formulas(description: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_control_characters(tmp_path: Path) -> None:
-    """A description that no XML can hold is refused, or the SVG does without it."""
+    """A description that XML cannot contain is refused, or left out of the SVG."""
     path = tmp_path / "t.toml"
     path.write_text(
         'name = "t"\ndescription = "a\\u0001b"\nfile = {size = 1, k = 1, n = 1}\n'
@@ -602,7 +602,7 @@ def test_control_characters(tmp_path: Path) -> None:
 
 
 def test_all_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture of failures alone has their times, and nothing that never ends."""
+    """A picture of only failures has their times, and no column `never`."""
     one = compared(scenario(entries=[{"select": "2-9", **BROKEN}]))
     axes = drawn(monkeypatch, one).axes[0]
 

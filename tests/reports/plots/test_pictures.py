@@ -1,4 +1,4 @@
-"""Pictures look as they did: each is compared with one that was looked at by eye.
+"""Pictures look as they did: each is compared with one that was checked by eye.
 
 `python -m tests.reports.plots.test_pictures` draws them anew. Look at them before you keep them.
 """
@@ -66,7 +66,7 @@ _POISSON = {"kind": "poisson", "rate": 20.0}
 
 
 def draw_latency() -> None:
-    """Draw equal times, a failure, a stall, many runs, and strategies of which one hides none."""
+    """Draw equal times, a failure, a stall, many runs, and overlapping strategies."""
     times = {"wait-for-all": took(2.0), "first-k": took(0.25), "first-k-late": took(0.25)}
     one = [summary(result, strategy=name) for name, result in times.items()]
     hung = [
@@ -103,7 +103,7 @@ def draw_timeline() -> None:
 
 
 def draw_along() -> None:
-    """Draw equal values, too few runs, and never."""
+    """Draw equal values, too few runs, and infinite times."""
     cases = [
         case(
             {
@@ -120,7 +120,7 @@ def draw_along() -> None:
 
 
 def draw_load() -> None:
-    """Draw a load, with how busy the grid is."""
+    """Draw a load, with the utilisation of the grid."""
     used = {20: (0.2, 0.1), 60: (0.6, 0.3), 120: (0.99, 0.5)}
     cases = [loaded(rate, **{"first-k": a, "hedged": b}) for rate, (a, b) in used.items()]
     sweep.draw_along(cases, "workload.arrivals.rate", _NONE, "1.0")
@@ -170,7 +170,7 @@ def draw_capacity() -> None:
 
 
 def draw_ratio() -> None:
-    """Draw ratios to the bound, and never."""
+    """Draw ratios to the bound, some of them infinite."""
     one = {"wait-for-all": spread(0.6, 10, never=20), "first-k": spread(0.3, 30)}
     ratio.draw([case(one, x=1), case(one, x=2)], _NONE, "1.0")
 
@@ -187,7 +187,7 @@ def draw_cost() -> None:
 
 
 def draw_live() -> None:
-    """Draw the times of a scenario in two worlds, some of which are never."""
+    """Draw the times of a scenario in two worlds, some of them infinite."""
     law = {"law": "lognormal", "median": 0.05, "sigma": 0.3}
     one = scenario(name="worlds", grid={"servers": 10, "rtt": law})
     delays: list[float | None] = [0.01, -0.01, 0.02, 0.03, None, 0.0, 0.05, 0.01]
@@ -237,9 +237,9 @@ PICTURES: dict[str, Callable[[], None]] = {
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Write a picture, small, without its texts: releases of matplotlib draw letters differently.
+    """Write a small picture without its texts: releases of matplotlib draw letters differently.
 
-    What they say, and that they have room, is tested where each picture is.
+    The tests of each picture check its texts, and that they fit.
     """
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -257,7 +257,7 @@ def write(figure: Figure, path: Path) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture is as it was."""
+    """Each picture is unchanged."""
     caught = catch_figures(monkeypatch)
     PICTURES[name]()
     path = tmp_path / f"{name}.png"
@@ -268,7 +268,7 @@ def test_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def main() -> None:
-    """Draw all pictures anew, to compare others with."""
+    """Draw all pictures again, to compare others with."""
     for name, draw in PICTURES.items():
         with pytest.MonkeyPatch.context() as patch:
             caught = catch_figures(patch)

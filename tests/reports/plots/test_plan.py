@@ -1,4 +1,4 @@
-"""The picture of a plan shows each candidate on the right side of the target, or on none."""
+"""The picture of a plan shows each candidate on the right side of the target, or on neither."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEVER = float("inf")
 
 
 def candidate(n: int, met: bool | None, time: float, part: float) -> CandidateResult:
-    """Return a candidate with intervals around a time and a probability; 0 runs is none at all."""
+    """Return a candidate with intervals around a time and a probability; 0 runs are undecided."""
     findings = [
         Finding(P90, Interval(time, time * 0.9, time * 1.1), met, None),
         Finding(SUCCESS, Interval(part, part - 0.02, min(1.0, part + 0.02)), met, None),
@@ -58,7 +58,7 @@ def test_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quantile that is never is drawn in a strip of its own, beyond the limit."""
+    """An infinite quantile is drawn in a strip of its own, beyond the limit."""
     late = candidate(4, False, NEVER, 0.6)
     assert late.decision is not None
     figure, _ = drawn([late], tmp_path, monkeypatch)
@@ -70,7 +70,7 @@ def test_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_few_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An estimate without an interval is hollow, and the legend says what that means."""
+    """An estimate without an interval is hollow, and the legend explains that."""
     finding = Finding(P90, NotEnough(0.3, 40, 461), None, None)
     other = Finding(SUCCESS, Interval(1.0, 0.95, 1.0), True, None)
     open_ = CandidateResult(
@@ -83,7 +83,7 @@ def test_too_few_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With more candidates than fit, nothing is cut off or drawn across another text."""
+    """With more candidates than fit, nothing is cut off, and no texts overlap."""
     found = [candidate(n, n > 40, 30.0 / n, 0.9) for n in range(2, MAX_ROWS + 20)]
     figure, _ = drawn(found, tmp_path, monkeypatch)
 

@@ -1,4 +1,4 @@
-"""How near strategies are to the bound, and what they cost: drawn where it is, with never."""
+"""The ratios of strategies to the bound, and their costs, including infinite ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def costs(monkeypatch: pytest.MonkeyPatch, cases: list[Case]) -> Figure:
 
 
 def test_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The axis begins at the bound; a median is where it is, and never in its strip."""
+    """The axis begins at the bound, and an infinite median is in the strip `never`."""
     one = case(SOME)
     figure = ratios(monkeypatch, [one])
     (axes,) = figure.axes
@@ -49,14 +49,14 @@ def test_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many cases some are shown, and it is told how many are not."""
+    """Of many cases, some are shown and the rest are counted."""
     figure = ratios(monkeypatch, [case(SOME, x=x) for x in range(100)])
 
     assert any("70 more are not shown" in text for text in spans(figure))
 
 
 def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Costs are on axes from zero; what never starts is named above, without a cost."""
+    """The axes of costs begin at zero; a strategy that never starts is only listed above."""
     figure = costs(monkeypatch, [case(SOME)])
     requests, size = figure.axes
     at = {
@@ -72,7 +72,7 @@ def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All cases have the same scales, and never a strip only if something never starts."""
+    """All cases have the same scales, and a strip `never` only if something never starts."""
     slow = case({"first-k": spread(2.0, 30)}, x=1)
     fast = case({"first-k": spread(0.2, 30)}, x=2)
     figure = costs(monkeypatch, [slow, fast])
@@ -82,7 +82,7 @@ def test_one_scale(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strategies at one place share a name, in marks inside one another; others have their own."""
+    """Strategies at one place share a label, with nested marks; others have their own."""
     one = case(
         {"first-k": spread(0.2, 30), "windowed": spread(0.2, 30), "hedged": spread(0.21, 30)}
     )
@@ -96,7 +96,7 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("count", [1, 12])
 def test_legible(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """No text lies across another one, or is cut off."""
+    """No text overlaps another one, or is cut off."""
     cases = [case(SOME, x=x) for x in range(count)]
     for figure in (ratios(monkeypatch, cases), costs(monkeypatch, cases)):
         assert overlaps(figure) == []

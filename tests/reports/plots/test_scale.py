@@ -1,4 +1,4 @@
-"""Axes begin at zero or are logarithmic and say so, and never has its place on them."""
+"""Axes begin at zero or are labelled as logarithmic, with a strip for infinity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from firstk.reports.plots.scale import Scale, evenly, set_scale
     ],
 )
 def test_scale(numbers: list[float], low: float | None, log: bool) -> None:
-    """No axis begins in the middle: what is not from zero is logarithmic."""
+    """Every linear axis begins at zero, and any other is logarithmic."""
     scale = Scale.of(numbers)
 
     assert log == scale.log
@@ -32,7 +32,7 @@ def test_scale(numbers: list[float], low: float | None, log: bool) -> None:
 
 @pytest.mark.parametrize("numbers", [[0.2, 1.0], [0.001, 5.0]])
 def test_never_is_beyond(numbers: list[float]) -> None:
-    """What never comes lies beyond every number, inside its strip."""
+    """Infinity is beyond every number, inside its strip."""
     scale = Scale.of(numbers)
 
     assert scale.high < scale.place(inf) < scale.end
@@ -40,7 +40,7 @@ def test_never_is_beyond(numbers: list[float]) -> None:
 
 
 def test_said() -> None:
-    """A logarithmic axis says that it is one, and the strip what it is."""
+    """A logarithmic axis and the strip `never` are labelled."""
     axes = Figure().add_subplot()
     set_scale(axes.yaxis, Scale.of([0.001, 5.0]), "time", never=True)
 
@@ -49,6 +49,6 @@ def test_said() -> None:
 
 
 def test_evenly() -> None:
-    """Of many items the first, the last and some between are taken, in their order."""
+    """Of many items, the first, the last and some between are taken, in order."""
     assert evenly(range(10), 4) == [0, 3, 6, 9]
     assert evenly([0, 1], 4) == [0, 1]

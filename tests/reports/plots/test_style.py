@@ -1,4 +1,4 @@
-"""Pictures look the same everywhere, whatever the user's own settings are."""
+"""Pictures look the same everywhere, whatever the user's settings are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS: dict[Any, Any] = {
 
 COMPARED = [made([summary(STALLED, strategy="wait-for-all"), summary(OK)])]
 
-#: A program that draws the same in a process of its own.
+#: A program that draws the same picture in a separate process.
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -54,7 +54,7 @@ def drawn(folder: Path) -> list[bytes]:
 
 
 def test_settings_in_use(tmp_path: Path) -> None:
-    """Settings that are in force while a picture is drawn change nothing in it."""
+    """Settings that are active while a picture is drawn do not change it."""
     usual = drawn(tmp_path / "usual")
     with mpl.rc_context(SETTINGS):
         other = drawn(tmp_path / "other")
@@ -64,7 +64,7 @@ def test_settings_in_use(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_users_file(tmp_path: Path) -> None:
-    """Nor does the user's matplotlibrc, nor the seed of the hashes, in another process."""
+    """Nor do the user's matplotlibrc and the hash seed, in another process."""
     rc = tmp_path / "matplotlibrc"
     rc.write_text("".join(f"{key}: {value}\n" for key, value in SETTINGS.items()))
     (tmp_path / "other").mkdir()
@@ -80,7 +80,7 @@ def test_users_file(tmp_path: Path) -> None:
 
 
 def test_left_as_they_were() -> None:
-    """The settings are what they were before, also after an error."""
+    """The settings are restored, even after an error."""
     before = dict(mpl.rcParams)
     with style.style():
         inside = dict(mpl.rcParams)
@@ -92,7 +92,7 @@ def test_left_as_they_were() -> None:
 
 
 def test_looks() -> None:
-    """Strategies, and Tahoe-LAFS, are told apart by their colours, and by their markers alone."""
+    """Strategies, and Tahoe-LAFS, differ in their colours, and also in their markers alone."""
     looks = [style.look(name) for name in (*STRATEGIES, "tahoe")]
 
     assert len(looks) == len({look.colour for look in looks})
@@ -101,7 +101,7 @@ def test_looks() -> None:
 
 
 def test_looks_with_spares() -> None:
-    """Hedged with spares is darker than hedged, and has outlines that differ."""
+    """Hedged with spares is darker than hedged, with different outlines."""
     looks = [style.look(f"hedged+{spares}") for spares in (1, 2, 3)]
 
     assert style.look("hedged").colour not in {look.colour for look in looks}
@@ -111,7 +111,7 @@ def test_looks_with_spares() -> None:
 
 
 def test_descriptions() -> None:
-    """Each strategy is described, those with spares by how many; others cannot be."""
+    """Each strategy is described; with spares, by their number; a custom one is not."""
     assert STRATEGIES["first-k"].description == style.description("first-k")
     assert "reads 2 more" in style.description("hedged+2")
     assert "the others only after 0.5 s" in style.description("first-k,delay=0.5")
@@ -121,7 +121,7 @@ def test_descriptions() -> None:
 
 @pytest.mark.parametrize("name", ["a", "a.b", "v1.2.svg", "a.png"])
 def test_names(name: str, tmp_path: Path) -> None:
-    """A name's dots are kept: it is not taken for an ending."""
+    """A name's dots are kept: the last part is not taken for a suffix."""
     files = style.save(Figure(figsize=(1, 1)), tmp_path / name)
 
     assert [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"] == files
@@ -129,7 +129,7 @@ def test_names(name: str, tmp_path: Path) -> None:
 
 
 def test_look_with_a_delay() -> None:
-    """A strategy with a delay has the colour of the one without, and an outline."""
+    """A strategy with a delay has the colour of the plain one, in outline."""
     with_delay, without = style.look("first-k-late,delay=0.5"), style.look("first-k-late")
 
     assert (without.colour, without.marker) == (with_delay.colour, with_delay.marker)
@@ -137,7 +137,7 @@ def test_look_with_a_delay() -> None:
 
 
 def test_tuned() -> None:
-    """Other settings of hedged look like outlines of it, and are described as such."""
+    """Hedged with other settings is drawn in outline, and described as such."""
     usual, tuned = style.look("hedged"), style.look("hedged,lateness=2")
 
     assert (tuned.colour, tuned.marker, tuned.hollow) == (usual.colour, usual.marker, True)

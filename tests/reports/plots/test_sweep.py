@@ -1,4 +1,4 @@
-"""Pictures of axes show the values where they are, and never as never."""
+"""Pictures of axes show the values where they are, and infinity as never."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAWS = [
 
 
 def strategies(first: float) -> dict[str, Any]:
-    """Return what two strategies came to, of which one never starts in most runs."""
+    """Return the results of two strategies, one of which never starts in most runs."""
     return {"wait-for-all": spread(first, 10, never=30), "first-k": spread(first / 2, 40)}
 
 
@@ -38,13 +38,13 @@ def along(monkeypatch: pytest.MonkeyPatch, cases: list[Case], axis: str = "x") -
 
 
 def marks(axes: Axes, shape: str) -> list[tuple[float, float]]:
-    """Return where the marks of a shape are, in the panel."""
+    """Return the positions of the marks with a shape, in the panel."""
     found = [line for line in axes.lines if line.get_marker() == shape and len(points(line)) == 1]
     return [points(line)[0] for line in found if line.axes is not None][:-1]
 
 
 def test_along(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Medians are where they are, never is in its strip, and below is how many start."""
+    """Medians are where they are, infinite ones in the strip, and below is how many start."""
     cases = [case(strategies(0.2 + x), x=x) for x in (0, 1, 4)]
     median, _, start = along(monkeypatch, cases).axes
     halves = [one.strategies[1].quantile(0.5).estimate or inf for one in cases]
@@ -59,7 +59,7 @@ def test_along(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_equal_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal values are at one place: marks lie inside one another, and lines take turns."""
+    """Equal values are at one place: marks are nested, and lines alternate."""
     both = {"wait-for-all": spread(0.2, 20), "first-k": spread(0.2, 20)}
     median, *_ = along(monkeypatch, [case(both, x=x) for x in (19, 20)]).axes
     drawn = [line for line in median.lines if len(points(line)) == 2]
@@ -77,7 +77,7 @@ def test_equal_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A load has panels for the utilisation and for the downloads in progress, and has a unit."""
+    """A load has a unit, and panels for the utilisation and the downloads in progress."""
     cases = [loaded(rate, **{"first-k": rate / 100}) for rate in (20, 90)]
     figure = along(monkeypatch, cases, "workload.arrivals.rate")
     busy, progress = figure.axes[3:]
@@ -93,7 +93,7 @@ def test_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hollow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An estimate of too few runs for an interval is an outline."""
+    """An estimate with too few runs for an interval is hollow."""
     few = {"first-k": results(0.1, 0.2)}
     median, *_ = along(monkeypatch, [case(few, x=x) for x in (0, 1)]).axes
     marked = [line for line in median.lines if line.get_marker() == "o" and len(points(line)) == 1]
@@ -112,7 +112,7 @@ def test_hollow(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_places(values: list[Any], at: list[float], log: bool) -> None:
-    """Numbers lie where they are, and anything else evenly."""
+    """Numbers are at their values, and anything else is evenly spaced."""
     places = Places.of(values)
 
     assert (at, log) == (list(places.at), places.log)
@@ -127,7 +127,7 @@ def test_places(values: list[Any], at: list[float], log: bool) -> None:
     ids=["two", "one", "laws", "long", "many", "log"],
 )
 def test_legible(monkeypatch: pytest.MonkeyPatch, values: list[Any]) -> None:
-    """No text lies across another one, or is cut off."""
+    """No text overlaps another one, or is cut off."""
     cases = [case(strategies(0.2 + i), x=value) for i, value in enumerate(values)]
     figure = along(monkeypatch, cases)
 
@@ -137,7 +137,7 @@ def test_legible(monkeypatch: pytest.MonkeyPatch, values: list[Any]) -> None:
 
 
 def test_tail() -> None:
-    """The tail is a quantile of which every interval is known."""
+    """The tail is a quantile whose intervals are all known."""
     assert sweep_plots.tail([case({"first-k": spread(0.1, 500)}, x=0)]) == 0.99
     assert sweep_plots.tail([case({"first-k": spread(0.1, 50)}, x=0)]) == 0.9
 
@@ -149,7 +149,7 @@ def cells(figure: Figure) -> list[list[Rectangle]]:
 
 @pytest.mark.parametrize("columns", [2, 30], ids=["few", "many"])
 def test_map(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    """Each strategy has its map; where most downloads never start a cell is hatched."""
+    """Each strategy has its map; a cell is hatched if most downloads never start."""
     cases = [case(strategies(0.2 + x), x=x, y=y) for x in range(columns) for y in range(2)]
     caught = catch_figures(monkeypatch)
     sweep_plots.draw_map(cases, ("x", "y"), Path("map"), "1.0")
@@ -165,7 +165,7 @@ def test_map(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
 
 
 def test_never_is_not_scaled() -> None:
-    """Never has no colour: the scale is of the times there are."""
+    """Infinity has no colour: the scale covers only finite times."""
     cases = [case(strategies(0.2), x=0)]
 
     assert (sweep_plots._norm(cases).vmax or inf) < inf

@@ -1,4 +1,4 @@
-"""Idle time is cut out of the time axis of timelines, and nothing else is."""
+"""Only idle time is cut out of the time axis of timelines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_cuts(events: list[float], typical: float, cuts: list[tuple[float, float
 
 
 def test_places() -> None:
-    """Around a break times keep their distances, and the break has a width of its own."""
+    """Around a break, times keep their distances, and the break has its own width."""
     axis = TimeAxis.of([0.1, 0.2, 10.2, 10.3], 0.1)
     (begin, end) = axis.cuts[0]
 
@@ -45,7 +45,7 @@ def test_places() -> None:
 
 @given(TIMES, st.floats(1e-6, 1e3))
 def test_nothing_is_cut_out(events: list[float], typical: float) -> None:
-    """No event lies in a break, the order of events stays, and places lead back to times."""
+    """No event is in a break, the order of events is kept, and places map back to times."""
     axis = TimeAxis.of(events, typical)
     ordered = sorted(events)
     places = [float(axis.place(time)) for time in ordered]

@@ -1,4 +1,4 @@
-"""Timelines show every request where it was, and none as answered that never was."""
+"""Timelines show every request where it was, and an unanswered one as unanswered."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, one: Compared) -> Figure:
 
 
 def panels(monkeypatch: pytest.MonkeyPatch, one: Scenario) -> tuple[Compared, list[Axes]]:
-    """Return the runs of a scenario, and the panel of each; some may be the same."""
+    """Return the runs of a scenario, and the panel of each; runs may share a panel."""
     runs = compared(one)
     titled = {
         strategy: axes
@@ -64,7 +64,7 @@ def panels(monkeypatch: pytest.MonkeyPatch, one: Scenario) -> tuple[Compared, li
 
 
 def bars(axes: Axes, hatched: bool) -> set[tuple[float, float]]:
-    """Return when the bars of a panel begin and end: those of one kind."""
+    """Return the beginnings and ends of a panel's bars of one kind."""
     return rounded(
         (bar.get_x(), bar.get_x() + bar.get_width())
         for bar in requests(axes)
@@ -73,7 +73,7 @@ def bars(axes: Axes, hatched: bool) -> set[tuple[float, float]]:
 
 
 def requests(axes: Axes) -> list[Rectangle]:
-    """Return the bars of a panel, without the bands behind them and the breaks over them."""
+    """Return the bars of a panel, without bands and breaks."""
     return [bar for bar in axes.patches if isinstance(bar, Rectangle) and not bar.get_gid()]
 
 
@@ -83,7 +83,7 @@ def marked(axes: Axes, gid: str) -> list[Rectangle]:
 
 
 def lane_at(axes: Axes, y: float) -> int:
-    """Return which lane a place is in."""
+    """Return the lane of a place."""
     return min(range(len(lanes(axes))), key=lambda i: abs(axes.get_yticks()[i] - y))
 
 
@@ -93,7 +93,7 @@ def rounded(times: Iterable[tuple[float, float]]) -> set[tuple[float, float]]:
 
 
 def coloured(axes: Axes, colour: str) -> set[float]:
-    """Return when the bars of a colour begin."""
+    """Return the beginnings of the bars of a colour."""
     return {
         float(bar.get_x())
         for bar in requests(axes)
@@ -102,7 +102,7 @@ def coloured(axes: Axes, colour: str) -> set[float]:
 
 
 def lines(axes: Axes, dashed: bool) -> list[float]:
-    """Return where the lines through a panel are: those of first bytes, or of bounds."""
+    """Return the times of the lines through a panel: those of first bytes, or of bounds."""
     return [
         points(line)[0][0]
         for line in axes.lines
@@ -111,23 +111,23 @@ def lines(axes: Axes, dashed: bool) -> list[float]:
 
 
 def triangles(axes: Axes) -> list[tuple[float, int]]:
-    """Return the marks of what is overdue: when, and in which lane."""
+    """Return the marks of overdue requests: the time and the lane of each."""
     marked = [points(line)[0] for line in axes.lines if line.get_marker() == "v"]
     return [(time, lane_at(axes, y)) for time, y in marked]
 
 
 def lanes(axes: Axes) -> list[str]:
-    """Return what stands beside the lanes of a panel, from above."""
+    """Return the labels of a panel's lanes, from the top."""
     return [label.get_text() for label in axes.get_yticklabels()]
 
 
 def legend(figure: Figure) -> list[str]:
-    """Return what the legend lists."""
+    """Return the texts of the legend."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def words(axes: Axes) -> list[str]:
-    """Return what stands in a panel."""
+    """Return the texts in a panel."""
     return [text.get_text() for text in axes.texts]
 
 
@@ -148,7 +148,7 @@ def words(axes: Axes) -> list[str]:
     ids=["good", "hung", "hangs", "broken", "all hung", "recovers", "0", "fast", "slow", "busy"],
 )
 def test_bars(tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer is a bar from its request to it; what never came ends at the picture's edge."""
+    """An answer is a bar from its request to its end; without one, to the picture's edge."""
     one, axes = panels(monkeypatch, scenario(**tables))
 
     assert len(axes) == len(one.first_runs)
@@ -168,7 +168,7 @@ def test_bars(tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that were under way at one time lie one under the other, within their lane."""
+    """Requests in progress at the same time are above one another, within their lane."""
     _, axes = panels(monkeypatch, scenario(1, file={"segment_size": 300}))
     boxes = [bar.get_bbox() for bar in requests(axes[0])]
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
@@ -183,7 +183,7 @@ def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stall has no first byte: the line that marks one is not there."""
+    """A stall has no first byte, and so no line for it."""
     one, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
     assert [run.result.outcome for run in one.first_runs] == ["stalled", "ok"]
     marked = [[w for w in words(panel) if w.startswith("first byte")] for panel in axes]
@@ -196,7 +196,7 @@ def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("rtt", [0.3, 0.6])
 def test_one_time_axis(rtt: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Panels have one scale, so that what is above another was at the same time."""
+    """Panels have one scale, so that equal times are above one another."""
     slow = {"select": "9", "rtt": {"law": "constant", "value": rtt}}
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
 
@@ -207,7 +207,7 @@ def test_one_time_axis(rtt: float, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing happens for long in any panel, that is cut out of all of them, visibly."""
+    """If nothing happens for long in any panel, that is visibly cut out of all of them."""
     slow = {"select": "9", "rtt": {"law": "constant", "value": 5.0}}
     figure = drawn(monkeypatch, compared(scenario(entries=[slow], strategies=FIVE)))
     axes = figure.axes
@@ -224,7 +224,7 @@ def test_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_time_axes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that takes much longer has a scale of its own, and each panel says which it has."""
+    """A much longer run has its own scale, and each panel has the label of its scale."""
     slow = {"select": "all", "rtt": {"law": "constant", "value": 1.0}}
     runs = [compared(one).first_runs[0] for one in (scenario(entries=[slow]), scenario())]
     both = replace(compared(scenario()), first_runs=runs)
@@ -246,12 +246,12 @@ def test_two_time_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_scales(ends: list[float], scales: list[float]) -> None:
-    """Panels share a scale as long as no gap between their times is too wide."""
+    """Panels share a scale unless the gap between their times is too wide."""
     assert scales == timeline._scales(ends)
 
 
 def test_after_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that comes long after all is over is cut off, and told."""
+    """An answer long after the end of the download is cut off, with a note."""
     slow = {"select": "9", "rtt": {"law": "constant", "value": 5.0}}
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=["first-k"]))
 
@@ -260,7 +260,7 @@ def test_after_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_same_panel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strategies that did just the same share a panel; one that does not has its own."""
+    """Strategies with the same run share a panel; a different one has its own."""
     slow = {"select": "9", "rtt": {"law": "constant", "value": 0.1}}
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
 
@@ -270,7 +270,7 @@ def test_same_panel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_overdue_sets_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one strategy found overdue, and another did not, is not the same."""
+    """Runs that differ only in overdue requests do not share a panel."""
     slow = {"select": "9", "rtt": {"law": "constant", "value": 0.1}}
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=["windowed", "hedged"]))
 
@@ -278,7 +278,7 @@ def test_overdue_sets_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is overdue is marked when it became so; the read that was sent then is a hedge."""
+    """An overdue request is marked when it became overdue; the read that followed is a hedge."""
     hangs = {"select": "0", "fault": {"kind": "hung", "on": ["read"]}}
     one, axes = panels(monkeypatch, scenario(entries=[hangs], strategies=["hedged"]))
     status = one.first_runs[0].status
@@ -292,7 +292,7 @@ def test_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
 def test_requests_are_exchanges(set_: str) -> None:
-    """The n-th request of the downloader is the n-th exchange: so what is overdue is found."""
+    """The n-th request of the downloader is the n-th exchange of the trace."""
     for one in load_all([set_]):
         for run in compared(one.model_copy(update={"strategies": FIVE})).first_runs:
             assert run.status
@@ -316,7 +316,7 @@ def test_bound(
     said: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The bound is a dashed line in each panel, but where the first byte is at it."""
+    """The bound is a dashed line in each panel, unless the first byte is at the bound."""
     one = scenario(entries=entries, strategies=["wait-for-all", "windowed"])
     _, axes = panels(monkeypatch, one)
 
@@ -325,7 +325,7 @@ def test_bound(
 
 
 def test_bound_near_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room for two labels, one says both."""
+    """If there is no space for two labels, one has both texts."""
     one = compared(scenario(strategies=["first-k"]))
     one = replace(one, strategies=[replace(one.strategies[0], bounds=[Bound(0.24, 6, 4000)])])
     axes = drawn(monkeypatch, one).axes
@@ -336,7 +336,7 @@ def test_bound_near_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neighbours that were only asked, and answered at the same time, share a lane."""
+    """Neighbours that were only queried, and answered at the same time, share a lane."""
     slow = {"select": "6", "rtt": {"law": "constant", "value": 0.1}}
     broken = {"select": "8-9", **BROKEN}
     _, axes = panels(monkeypatch, scenario(entries=[slow, broken], strategies=["first-k"]))
@@ -347,7 +347,7 @@ def test_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("count", [10, 24])
 def test_a_lane_each(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers that differ have a lane each, in the order in which they were asked."""
+    """Different servers have a lane each, in the order in which they were queried."""
     _, axes = panels(monkeypatch, different(count))
 
     assert [[f"s{i}" for i in range(count)]] * 2 == [lanes(panel) for panel in axes]
@@ -355,7 +355,7 @@ def test_a_lane_each(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def different(count: int, entries: Sequence[dict[str, Any]] = ()) -> Scenario:
-    """Return a scenario of servers of which no two are alike."""
+    """Return a scenario in which all servers differ."""
     rtts = [
         {"select": str(i), "rtt": {"law": "constant", "value": 0.05 + i / 1000}}
         for i in range(count)
@@ -365,7 +365,7 @@ def different(count: int, entries: Sequence[dict[str, Any]] = ()) -> Scenario:
 
 @pytest.mark.parametrize("count", [25, 30, 120])
 def test_many_servers(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many servers those that were read from are shown, and how many are not is told."""
+    """Of many servers, those that were read from are shown, and the rest are counted."""
     far = {"select": f"0-{count - 6}", "shares": []}
     near = {"select": f"{count - 5}-{count - 1}", "shares": [0, 1, 2]}
     one, axes = panels(monkeypatch, different(count, [far, near]))
@@ -381,7 +381,7 @@ def test_many_servers(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed request has a cross at its end, and the reason beside it."""
+    """A failed request has a cross at its end, with the reason next to it."""
     _, axes = panels(monkeypatch, scenario(entries=[{"select": "8-9", **BROKEN}]))
     crosses = [points(line)[0] for line in axes[0].lines if line.get_marker() == "x"]
 
@@ -413,7 +413,7 @@ def test_failures(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_legend(
     entries: list[dict[str, Any]], strategy: str, more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The legend lists what is drawn, all of it and nothing else."""
+    """The legend lists exactly what is drawn."""
     figure = drawn(monkeypatch, compared(scenario(entries=entries, strategies=[strategy])))
     fails = "the download fails" in more
     always = {"query (get_buckets)", "phase"} | ({"read", "first byte"} if not fails else {"read"})
@@ -422,7 +422,7 @@ def test_legend(
 
 
 def test_parallel_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests to a server at one time make its lane higher, and are as high as all others."""
+    """Parallel requests to a server make its lane higher, and each keeps its height."""
     figure = drawn(monkeypatch, compared(scenario(strategies=["first-k"])))
     axes = figure.axes[0]
     bands = [bar.get_bbox() for bar in marked(axes, "band")]
@@ -433,7 +433,7 @@ def test_parallel_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_phases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The four phases are named, where there were any; a stall ends in none."""
+    """The phases that occurred are labelled; a stall has only the first."""
     _, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
     phases = {"locate", "UEB", "hashes", "blocks"}
 
@@ -450,7 +450,7 @@ def test_phases_of_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no server was asked there is a lane that says so."""
+    """If no server was queried, a lane says so."""
     _, axes = panels(monkeypatch, scenario(file={"length": 0}))
 
     assert [lanes(panel) for panel in axes] == [["(no server was asked)"]] * 2
@@ -458,7 +458,7 @@ def test_nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that ended before there was a status can be drawn."""
+    """A run without a status can be drawn."""
     one = compared(scenario())
     bare = replace(one, first_runs=[replace(run, status=None) for run in one.first_runs])
 
@@ -466,7 +466,7 @@ def test_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a run that asks one server on and on, to the deadline, the beginning is shown."""
+    """If a run queries one server endlessly, until the deadline, its beginning is shown."""
     one = compared(scenario())
     run = one.first_runs[0]
     reads = [Exchange(n, "s0", "read", 0, 0, 36, 0.5 * n) for n in range(5000)]
@@ -485,7 +485,7 @@ def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
     "name", ["one-slow", "breaks-while-reading", "two-good-eight-broken-duplicate-share"]
 )
 def test_library_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All texts of the library's timelines are inside, and the heading is off the legend."""
+    """All texts of the library's timelines fit, and the heading is off the legend."""
     figure = drawn(monkeypatch, compared(load_all([name])[0]))
     where = spans(figure)
 
@@ -496,7 +496,7 @@ def test_library_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
 def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With five strategies the library's timelines are whole, and no text is across another."""
+    """With five strategies, the library's timelines fit, and no texts overlap."""
     for one in load_all([set_]):
         figure = drawn(monkeypatch, compared(one.model_copy(update={"strategies": FIVE})))
         monkeypatch.undo()
@@ -507,7 +507,7 @@ def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", few(1, ["duplicate-heavy", "everything-at-once"]))
 def test_nothing_overlaps_above_many_lanes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However high a panel is, its phases are named between it and its heading."""
+    """However high a panel is, its phases are labelled between it and its heading."""
     one = load_all([name])[0].model_copy(update={"runs": 1, "strategies": FIVE})
     figure = drawn(monkeypatch, compared(one))
 
@@ -532,12 +532,12 @@ def test_nothing_overlaps_above_many_lanes(name: str, monkeypatch: pytest.Monkey
     ],
 )
 def test_lane_name(servers: list[str], name: str) -> None:
-    """A lane is named by the servers in it, from one to another only if all between are too."""
+    """A lane is named after its servers, as a range only if it has all of the range."""
     assert name == timeline._Lane(servers, [], []).name
 
 
 def test_long_lane_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is room for the name of a lane of many servers."""
+    """There is space for the name of a lane of many servers."""
     grid = {"servers": 130, "rtt": {"law": "constant", "value": 0.05}, "order": "shuffled"}
     hung = [{"select": "20-129", **HUNG}]
     one = scenario(grid=grid, entries=hung, strategies=["wait-for-all"])
@@ -561,7 +561,7 @@ def test_small_print(runs: int, said: str, monkeypatch: pytest.MonkeyPatch) -> N
     ("name", "description"), [(LONG, "short"), ("short", "what it shows, at some length, " * 7)]
 )
 def test_long_texts(name: str, description: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long name does not stand in the legend, and nothing is cut off at the edge."""
+    """A long name does not overlap the legend, and nothing is cut off at the edge."""
     figure = drawn(monkeypatch, compared(scenario(name=name, description=description)))
     where = spans(figure)
 
@@ -570,7 +570,7 @@ def test_long_texts(name: str, description: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_files(tmp_path: Path) -> None:
-    """A timeline is written as PNG and as well-formed SVG, each time byte for byte."""
+    """A timeline is written as PNG and as well-formed SVG, with equal bytes each time."""
     one = compared(
         scenario(entries=SOME_HUNG, description='<b> & "c" -- ]]>', strategies=[*STRATEGIES])
     )
@@ -587,5 +587,5 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_no_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A description is text, whatever it would mean as a formula."""
+    """A description is shown as text, even if it looks like a formula."""
     assert formulas(drawn(monkeypatch, compared(scenario(description="from $1 to $2")))) == []

@@ -1,4 +1,4 @@
-"""The picture of tuning: each strategy is a numbered mark where its figures are."""
+"""The picture of tuning: each strategy is a numbered mark at its figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.reports.samples import catch_figures, outside, points
 
 
 def tuned(name: str, time: float, size: int, better: str | None = None) -> Tuned:
-    """Return a strategy all of whose 500 runs took this time; infinity is never."""
+    """Return a strategy all of whose 500 runs took this time; infinity means never."""
     never = time == inf
     runs = [
         Sample(
@@ -47,7 +47,7 @@ SOME = (
 
 
 def test_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Marks are at bytes and p99, never is above the scale, and the legend has every name."""
+    """Marks are at bytes and p99, infinity is above the scale, and the legend has every name."""
     figure = drawn(monkeypatch, *SOME)
     (axes,) = figure.axes
     marks = [points(line)[0] for line in axes.lines if line.get_marker() not in ("None", None)]
@@ -68,7 +68,7 @@ def test_marks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The steps join those that no other strategy beats."""
+    """The steps join the strategies that no other one beats."""
     (axes,) = drawn(monkeypatch, *SOME).axes
 
     assert points(axes.lines[0]) == [(2000, 0.4), (3000, 0.2)]
@@ -78,7 +78,7 @@ def test_front(monkeypatch: pytest.MonkeyPatch) -> None:
     ("stop", "what"), [("first-block", "the first byte"), ("complete", "the whole file")]
 )
 def test_said(stop: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The axis says which time it is, and the small print which seeds."""
+    """The axis says which time it shows, and the small print has the seeds."""
     figure = drawn(monkeypatch, *SOME, stop=stop)
     small = figure.texts[-1].get_text()
 
@@ -87,12 +87,12 @@ def test_said(stop: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strategies in one place share it, and their numbers stand side by side."""
+    """Strategies at one place share it, with their numbers side by side."""
     (axes,) = drawn(monkeypatch, tuned("hedged", 0.2, 10), tuned("windowed", 0.2, 10)).axes
 
     assert "1, 2" in {text.get_text() for text in axes.texts}
 
 
 def test_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing ever ends there is a picture too."""
+    """If no download ever ends, there is a picture too."""
     assert drawn(monkeypatch, tuned("hedged", inf, 0)).axes

@@ -1,4 +1,4 @@
-"""A baseline keeps what runs came to, and says what is wrong with its file."""
+"""A baseline keeps the results of runs, and reports errors in its file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def keep(folder: Path, text: str) -> Path:
 
 
 def test_row() -> None:
-    """A row has which run it is, what it came to and what it cost."""
+    """A row has the key of its run, the result and the cost."""
     assert ROW == {
         "scenario": "t",
         "strategy": "first-k",
@@ -45,7 +45,7 @@ def test_row() -> None:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    """What was written is read again."""
+    """A written baseline is read back unchanged."""
     read = Baseline.read(keep(tmp_path, baseline().as_text()))
 
     assert sorted(baseline().rows, key=lambda row: row.key) == read.rows
@@ -53,7 +53,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_readable_in_a_diff() -> None:
-    """There is a line for each row, whatever order the runs were in, sorted by what they are."""
+    """There is one line per row, sorted, whatever the order of the runs."""
     text = baseline().as_text()
     backwards = Baseline(rows=baseline().rows[::-1]).as_text()
     rows = [json.loads(line.rstrip(",")) for line in text.splitlines() if "scenario" in line]
@@ -68,7 +68,7 @@ def test_readable_in_a_diff() -> None:
 
 
 def test_named_twice() -> None:
-    """A scenario that is named twice on a command line is in the baseline once."""
+    """A scenario that is given twice is in the baseline once."""
     one = made([summary(OK)])
 
     assert Baseline.of([one]) == Baseline.of([one, one])
@@ -88,7 +88,7 @@ def test_named_twice() -> None:
     ],
 )
 def test_bad(content: Any, wrong: str, tmp_path: Path) -> None:
-    """A file that is no baseline is told, with where and what is wrong, and what helps."""
+    """An invalid baseline is refused, with the place, the error and a hint."""
     path = keep(tmp_path, json.dumps(content))
 
     with pytest.raises(BaselineError, match=f"^{path}: .*{wrong}.*`--save` writes it anew$"):
@@ -96,7 +96,7 @@ def test_bad(content: Any, wrong: str, tmp_path: Path) -> None:
 
 
 def test_no_json(tmp_path: Path) -> None:
-    """So is one that is no JSON, with its line."""
+    """So is a file that is not JSON, with the line."""
     path = keep(tmp_path, '{\n "rows": [\n')
 
     with pytest.raises(BaselineError, match=f"^{path}: Invalid JSON: .* at line 3"):

@@ -1,4 +1,4 @@
-"""A check against a baseline tells what is worse, what is better, and by how much."""
+"""A check against a baseline reports what is worse, what is better, and by how much."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER_ERROR = replace(FAILED, error="ValueError")
 def checked(
     before: Sequence[Result] | Result, now: Sequence[Result] | Result, tolerance: float = 0
 ) -> Checked:
-    """Return what comes of holding `now` against `before`."""
+    """Return the check of `now` against `before`."""
     both = ([of] if isinstance(of, Result) else of for of in (before, now))
     old, new = (Baseline(rows=[BaselineRow.of(one) for one in of]) for of in both)
     return check(old, new, tolerance)
@@ -32,7 +32,7 @@ def told(before: Result, now: Result, tolerance: float = 0) -> list[tuple[Any, .
 
 
 def test_equal() -> None:
-    """Equal runs are equal, and so are times that differ in their last bits alone."""
+    """Equal runs are equal, even if times differ in their last bits."""
     sums = checked(took(0.3), took(0.1 + 0.2))
 
     assert checked(STALLED, STALLED).equal == 1
@@ -40,7 +40,7 @@ def test_equal() -> None:
 
 
 def test_time() -> None:
-    """A time that is longer is worse, one that is shorter is better."""
+    """A longer time is worse, and a shorter one better."""
     longer = [
         ("worse", "first byte", "0.25 s", "0.3 s", "+0.05 s (+20%)"),
         ("worse", "finished", "0.25 s", "0.3 s", "+0.05 s (+20%)"),
@@ -52,7 +52,7 @@ def test_time() -> None:
 
 
 def test_never() -> None:
-    """A time that never comes is longer than any, whatever is tolerated."""
+    """An infinite time is longer than any other, whatever the tolerance."""
     none = replace(OK, ttfb=None)
 
     assert told(OK, none, 1e9) == [("worse", "first byte", "0.25 s", "never", "")]
@@ -68,7 +68,7 @@ def test_never() -> None:
     ],
 )
 def test_costs(changes: dict[str, Any], what: str, by: str) -> None:
-    """So it is with requests and bytes."""
+    """More requests or bytes are worse, fewer are better."""
     more = replace(OK, **changes)
 
     assert [("worse", what, by)] == [(v, w, b) for v, w, _, _, b in told(OK, more)]
@@ -76,7 +76,7 @@ def test_costs(changes: dict[str, Any], what: str, by: str) -> None:
 
 
 def test_from_nothing() -> None:
-    """Where there was none before there is no part by which it is more."""
+    """A change from zero has no percentage."""
     none = replace(OK, bytes_received=0)
 
     assert told(none, OK) == [("worse", "bytes", "0", "4117", "+4117")]
@@ -86,7 +86,7 @@ def test_from_nothing() -> None:
     ("before", "now", "tolerance"), [(100, 129, 0.29), (100, 71, 0.29), (20, 22, 0.1)]
 )
 def test_tolerance(before: int, now: int, tolerance: float) -> None:
-    """What is tolerated is no change, up or down; a bit more is one."""
+    """A change within the tolerance does not count, up or down; a larger one does."""
     one, other = (replace(OK, bytes_received=count) for count in (before, now))
     further = replace(OK, bytes_received=now + (1 if now > before else -1))
 
@@ -95,7 +95,7 @@ def test_tolerance(before: int, now: int, tolerance: float) -> None:
 
 
 def test_tolerated_times() -> None:
-    """A time may be longer by just what is tolerated."""
+    """A time may grow by exactly the tolerance."""
     assert told(took(0.25), took(0.275), 0.1) == []
     assert len(told(took(0.25), took(0.276), 0.1)) == 2
 
@@ -104,13 +104,13 @@ def test_tolerated_times() -> None:
     ("better", "worse"), [(OK, FAILED), (FAILED, DEADLINE), (DEADLINE, STALLED), (OK, STALLED)]
 )
 def test_outcomes(better: Result, worse: Result) -> None:
-    """A good end is better than a clear error, and this than a hang, which is proven or not."""
+    """Success is better than an error, and an error is better than a hang, proven or not."""
     assert told(better, worse)[0][0] == "worse"
     assert told(worse, better)[0][0] == "better"
 
 
 def test_outcome_decides() -> None:
-    """Where a run came to another end its times and costs are told, and judged no further."""
+    """If the outcome changed, times and costs are reported, but not judged."""
     stalled = replace(STALLED, reads=50)
     changes = told(stalled, OK)
 
@@ -121,7 +121,7 @@ def test_outcome_decides() -> None:
 
 
 def test_another_error() -> None:
-    """That it fails with another error is worse, whichever way."""
+    """Failing with a different error is worse, in both directions."""
     assert told(FAILED, OTHER_ERROR) == [
         ("worse", "outcome", "failed: NotEnoughSharesError", "failed: ValueError", "")
     ]
@@ -129,7 +129,7 @@ def test_another_error() -> None:
 
 
 def test_wrong_bytes() -> None:
-    """Wrong bytes are worse, and nothing written is not wrong."""
+    """Wrong bytes are worse; writing nothing is not wrong."""
     wrong = replace(OK, content_ok=False)
 
     assert told(OK, wrong) == [("worse", "bytes written", "right", "wrong", "")]
@@ -156,7 +156,7 @@ def test_rows() -> None:
 
 
 def test_many() -> None:
-    """Of very many changes and scenarios the first are told, the worse before all."""
+    """Of very many changes and scenarios, the first are listed, the worse ones before others."""
     names = [f"t{i}" for i in range(30)]
     before = [replace(OK, scenario=name) for name in names]
     now = [replace(OK, scenario=name, reads=10) for name in names[:-1]]
@@ -173,7 +173,7 @@ def test_many() -> None:
 
 
 def test_markdown() -> None:
-    """Markdown is a line that says it all, a table, and a list of what is new and gone."""
+    """Markdown has a summary, a table, and lists of what is new and gone."""
     gone = replace(OK, strategy="hedged")
 
     assert as_markdown(checked([OK, gone], [replace(OK, reads=12)]), "b.json") == (

@@ -1,4 +1,4 @@
-"""Tables are complete, and their columns stand one under the other."""
+"""Tables are complete, and their columns are aligned."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ COMPARED = [
 
 
 def rendered(table: Table, width: int = 200) -> list[str]:
-    """Return the lines of a table as a file of this width would have them."""
+    """Return the lines of a table, as written to a file of this width."""
     console = Console(file=io.StringIO(), width=width, highlight=False)
     console.print(table)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # it is a StringIO
@@ -51,7 +51,7 @@ def rendered(table: Table, width: int = 200) -> list[str]:
 
 
 def column(lines: list[str], name: str, until: str | None) -> list[str]:
-    """Return what stands under a heading, up to the next, without the empty cells."""
+    """Return the non-empty cells below a heading, up to the next heading."""
     head = next(line for line in lines if name in line)
     begin, end = head.index(name), head.index(until) if until else None
     cells = [line[begin:end].strip() for line in lines[lines.index(head) + 2 :]]
@@ -60,7 +60,7 @@ def column(lines: list[str], name: str, until: str | None) -> list[str]:
 
 @pytest.mark.parametrize("extra", ["seed", "replay"])
 def test_complete(extra: Extra) -> None:
-    """Every scenario and strategy has its row, with all that there is to say."""
+    """Every scenario and strategy has its row, with all cells."""
     lines = rendered(comparison_table(COMPARED, extra), width=400)
 
     assert column(lines, "scenario", "strategy") == ["one-slow", LONG, "many"]
@@ -116,7 +116,7 @@ def test_complete(extra: Extra) -> None:
 
 
 def test_replay() -> None:
-    """Each row says how it is run again, if there is room for it."""
+    """Each row has its replay command, if there is space."""
     lines = rendered(comparison_table(COMPARED, "replay"), width=400)
 
     assert [
@@ -132,7 +132,7 @@ def test_replay() -> None:
 
 
 def test_name_in_the_first_row() -> None:
-    """A scenario's name stands beside its first strategy."""
+    """A scenario's name is in the row of its first strategy."""
     lines = rendered(comparison_table(COMPARED, "seed"))
     named = [line.split()[:2] for line in lines if line.split()[:1] and line.startswith(" ")]
 
@@ -142,7 +142,7 @@ def test_name_in_the_first_row() -> None:
 
 @pytest.mark.parametrize("extra", ["nothing", "seed", "replay"])
 def test_aligned(extra: Extra) -> None:
-    """All lines have one width: no sign is counted wrong."""
+    """All lines have the same width: every character is counted correctly."""
     lines = rendered(comparison_table(COMPARED, extra))
 
     assert len({cell_len(line) for line in lines}) == 1
@@ -150,7 +150,7 @@ def test_aligned(extra: Extra) -> None:
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_narrow(width: int) -> None:
-    """On a narrow terminal the verdict is folded, and nothing is left out of it."""
+    """On a narrow terminal, the verdict is folded, and nothing is lost."""
     short = [one for one in COMPARED if one.scenario.name != LONG]
     lines = rendered(comparison_table(short, "nothing"), width)
     verdicts = slice(
@@ -167,7 +167,7 @@ def test_narrow(width: int) -> None:
 
 
 def read_from(folder: Path) -> Compared:
-    """Return a comparison of a scenario that was read from a file in a new folder."""
+    """Return a comparison of a scenario from a file in a new folder."""
     folder.mkdir(parents=True)
     (folder / "t.toml").write_text(
         'name = "t"\nfile = {size = 1, k = 1, n = 1}\n'
@@ -178,14 +178,14 @@ def read_from(folder: Path) -> Compared:
 
 @pytest.mark.parametrize("folder", ["a[old]b", "a[red]b", "a:smile:b", "a[1]"])
 def test_names_are_no_markup(folder: str, tmp_path: Path) -> None:
-    """A path stands in the table as it is, whatever its letters mean elsewhere."""
+    """A path is not parsed as markup, whatever its letters are."""
     lines = rendered(comparison_table([read_from(tmp_path / folder)], "replay"), width=400)
 
     assert any(f"{folder}/t.toml" in line for line in lines)
 
 
 def test_runs() -> None:
-    """A table of runs has a row for each, and says of what never came that it never did."""
+    """A table of runs has a row for each, and shows infinite times as never."""
     lines = rendered(runs_table([summary(OK, STALLED, FAILED, bounds=[BOUND, BOUND, NO_BOUND])]))
 
     assert [line.split() for line in lines if "first-k" in line] == [
@@ -197,7 +197,7 @@ def test_runs() -> None:
 
 
 def test_times_of_runs() -> None:
-    """Times of single runs are told with six digits."""
+    """Times of single runs have six digits."""
     lines = rendered(runs_table([summary(took(1 / 3), took(1234.5678))]))
 
     assert "0.333333" in "".join(lines)
@@ -218,7 +218,7 @@ def test_legend() -> None:
 
 
 def test_what_a_few_runs_cost() -> None:
-    """The table has the mean of requests and bytes, not the median."""
+    """The table has the means of requests and bytes, not the medians."""
     dear = took(0.25, queries=69, bytes_received=8000)
     one = made([summary(OK, OK, OK, dear, bounds=[Bound(0.1, 10, 4117)] * 4)])
     lines = rendered(comparison_table([one], "seed"))
@@ -228,7 +228,7 @@ def test_what_a_few_runs_cost() -> None:
 
 
 def test_what_cancelling_saved() -> None:
-    """A column has the mean of what was saved where a request was cancelled."""
+    """A column has the mean of saved bytes, if a request was cancelled."""
     saving = summary(took(0.25, cancelled=2, bytes_saved=300), took(0.25), strategy="hedged")
     lines = rendered(comparison_table([made([summary(OK), saving])], "seed"))
 

@@ -1,4 +1,4 @@
-"""Two runs that part are shown where they do."""
+"""The difference of two runs is shown from where they diverge."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def events(*some: Event, label: str = "A") -> Events:
 
 
 def told(one: Sequence[Event], other: Sequence[Event]) -> list[str]:
-    """Return what is told of two runs."""
+    """Return the lines of the difference of two runs."""
     return diff_text(events(*one), events(*other, label="B")).splitlines()
 
 
 def test_equal() -> None:
-    """Runs that are equal do not part."""
+    """Equal runs do not diverge."""
     assert parting(events(*SENT), events(*SENT, label="B")) is None
     assert told(SENT, SENT) == ["The runs are equal in all 2 events."]
 
 
 def test_parting() -> None:
-    """The whole: which runs, what came of them, where they part, and what was answered."""
+    """The difference has both runs, their results, the place of divergence, and the answers."""
     failed = Event(1.25, "failed", "lost", S1)
     one = [*SENT, *ANSWERED, *ENDED]
     other = [*SENT, ANSWERED[0], failed, Event(1.25, "raised", "the download")]
@@ -57,7 +57,7 @@ def test_parting() -> None:
 
 
 def test_one_ends() -> None:
-    """That nothing more happens in a run is told, and whose answer never comes."""
+    """If a run has no more events, that is shown, and which answers never come."""
     one = [*SENT, *ANSWERED]
     lines = told(one, one[:3])
 
@@ -71,7 +71,7 @@ def test_one_ends() -> None:
 
 
 def test_times_alone() -> None:
-    """An answer that came later is a parting, but no other end."""
+    """An answer at another time is a difference, but not a different end."""
     late = [*SENT, Event(0.75, "answered", "0", S0)]
     lines = told([*SENT, ANSWERED[0]], late)
 
@@ -80,7 +80,7 @@ def test_times_alone() -> None:
 
 
 def test_an_extra_event() -> None:
-    """What one run has more is marked, and what they share behind it is not."""
+    """An extra event is marked, and the common ones after it are not."""
     extra = Event(0.25, "sent", "", Request("s2"))
     lines = told([*SENT, *ANSWERED], [*SENT, extra, *ANSWERED])
 
@@ -91,7 +91,7 @@ def test_an_extra_event() -> None:
 
 
 def test_repeated() -> None:
-    """A request that is sent again is held against its repetition."""
+    """A repeated request is compared with its repetition."""
     again = [SENT[0], ANSWERED[0], SENT[0]]
     empty = Event(3.0, "answered", "", S0)
     lines = told([*again, ANSWERED[0]], [*again, empty])
@@ -101,7 +101,7 @@ def test_repeated() -> None:
 
 
 def test_long() -> None:
-    """Of much that differs the beginning is shown, and that there is more."""
+    """Of a long difference, the beginning is shown, and that there is more."""
     asked = [Event(0.0, "sent", "", Request(f"s{i}")) for i in range(30)]
     full = [Event(1.0, "answered", "1", event.request) for event in asked]
     none = [Event(1.0, "answered", "", event.request) for event in asked]

@@ -33,7 +33,7 @@ def one(tmp_path: Path) -> Experiment:
 
 
 def test_csv(one: Experiment, tmp_path: Path) -> None:
-    """A row has its number, its point, the axes' values, and all that the store has."""
+    """A row has its number, its point, the axes' values, and all columns of the store."""
     text = io.StringIO()
     with Store(tmp_path / "s") as store:
         write_csv(store, text)
@@ -52,7 +52,7 @@ def test_csv(one: Experiment, tmp_path: Path) -> None:
 
 
 def test_parquet(one: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parquet has the same rows, in columns of the right kinds, however many there are."""
+    """Parquet has the same rows, in typed columns, however many there are."""
     pq = pytest.importorskip("pyarrow.parquet", reason="needs pip install 'firstk[parquet]'")
     monkeypatch.setattr(export, "_CHUNK", 5)
     with Store(tmp_path / "s") as store:
@@ -68,7 +68,7 @@ def test_parquet(one: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_empty(tmp_path: Path) -> None:
-    """A store without an experiment has a header."""
+    """A store without an experiment exports only a header."""
     with Store(tmp_path / "s", write=True) as store:
         text = io.StringIO()
         write_csv(store, text)

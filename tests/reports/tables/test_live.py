@@ -28,12 +28,12 @@ def test_times() -> None:
 
 
 def test_few_runs() -> None:
-    """Without enough runs for an interval the median is marked."""
+    """Without enough runs for an interval, the median is marked."""
     assert "hedged ~ 0.1 s ~ 0.1 s +0 s (+0%) 2 of 2" in _text(hedged=[0.0, 0.0])
 
 
 def test_stalls() -> None:
-    """Runs that ended otherwise are counted."""
+    """Runs with another outcome are counted."""
     text = _text(first_k=[None] * 10)
 
     assert "first-k 0.25 s 10 stalled ∞ 0 of 10" in text

@@ -1,4 +1,4 @@
-"""Simulated numbers are held against exact ones, and are off by what they should be."""
+"""Simulated numbers are compared with exact ones, with a z score for the difference."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ cancel = true
 
 
 def one(folder: Path, **changes: Any) -> Experiment:
-    """Return an experiment of first-K with 0, 7 and 9 of ten servers hung."""
+    """Return an experiment of first-k with 0, 7 and 9 of ten servers hung."""
     return replace(experiment(folder, 40), strategies=("first-k",), oracle=True, **changes)
 
 
 def loaded(folder: Path, k: int) -> Experiment:
-    """Return an experiment of a load, of which K of three answers are needed."""
+    """Return an experiment of a workload that needs K of three answers."""
     path = folder / f"{k}.toml"
     path.write_text(LOAD.format(k=k))
     return load_experiment(path)
 
 
 def stored(of: Experiment, folder: Path, rows: Sequence[dict[str, Any]]) -> list[Verdict]:
-    """Return what mathematics says of runs of the first point that come to such rows."""
+    """Return the verdicts for rows of the first point with these changes."""
     of = replace(of, points=of.points[:1])
     hashes = [scenario_hash(of.points[0].scenario)]
     with Store(folder / "s", write=True) as store:
@@ -79,12 +79,12 @@ def _row(place: RunKey) -> Row:
 
 
 def by_name(found: Sequence[Verdict], point: int = 0) -> dict[str, Verdict]:
-    """Return the numbers of a point by what they measure."""
+    """Return the verdicts of a point by measure."""
     return {verdict.measure: verdict for verdict in found if verdict.point == point}
 
 
 def test_stage(tmp_path: Path) -> None:
-    """Of one download it is known how often it comes to its shares, and when."""
+    """For one download, the success and the times are known exactly."""
     of = one(tmp_path)
     found = judged(of, tmp_path / "s")
     good = Stage(of.points[0].scenario.grid.rtt, first_of(3, 10))
@@ -108,7 +108,7 @@ def test_stage(tmp_path: Path) -> None:
 
 
 def test_z(tmp_path: Path) -> None:
-    """What is later than it should be is off to above, what comes less often to below."""
+    """Later times have a positive z, and fewer successes a negative one."""
     of = one(tmp_path)
     late = by_name(stored(of, tmp_path, [{"located": 1.0}] * 39 + [{"located": None}]))
 
@@ -118,21 +118,21 @@ def test_z(tmp_path: Path) -> None:
 
 
 def test_too_early(tmp_path: Path) -> None:
-    """What is sooner than it should be is off to below."""
+    """Earlier times have a negative z."""
     early = by_name(stored(one(tmp_path), tmp_path, [{"located": 1e-6}] * 2000))
 
     assert all((early[name].z or 0) < -4 for name in ("mean", "p50", "p90", "p99"))
 
 
 def test_crashed(tmp_path: Path) -> None:
-    """A run that crashed came to nothing, and is not left out."""
+    """A run that crashed counts as unsuccessful."""
     found = by_name(stored(one(tmp_path), tmp_path, [{"outcome": "crashed"}, {"located": 0.01}]))
 
     assert (0.5, -inf) == (found["located"].simulated, found["located"].z)
 
 
 def test_none_came(tmp_path: Path) -> None:
-    """Where no run came there is nothing to say of times."""
+    """If no run succeeded, there are no times to judge."""
     found = by_name(stored(one(tmp_path), tmp_path, [{"located": None}] * 3))
 
     assert {found[name].z for name in ("mean", "p50", "p90", "p99")} == {None}
@@ -140,7 +140,7 @@ def test_none_came(tmp_path: Path) -> None:
 
 
 def test_few(tmp_path: Path) -> None:
-    """The mean of few times says nothing; their quantiles do, exactly."""
+    """The mean of a few times is not judged; their quantiles are, exactly."""
     found = by_name(stored(one(tmp_path), tmp_path, [{"located": 0.01}] * 29))
 
     assert found["mean"].z is None
@@ -149,7 +149,7 @@ def test_few(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("alpha", [1.9, 2.1])
 def test_heavy_tails(tmp_path: Path, alpha: float) -> None:
-    """A mean without a variance, or with one that few times make, says nothing."""
+    """A mean with infinite variance, or one dominated by few times, is not judged."""
     law = f'law = "pareto", alpha = {alpha}, scale = 0.05'
     text = write(tmp_path).read_text().replace('law = "exponential", mean = 0.05', law)
     text = text.replace("seed = 7", "seed = 7\ndeadline = 1e15")
@@ -162,7 +162,7 @@ def test_heavy_tails(tmp_path: Path, alpha: float) -> None:
 
 
 def test_deadline(tmp_path: Path) -> None:
-    """A deadline cuts the times: fewer come, all of them before it, and their mean is not known."""
+    """A deadline cuts the times: fewer succeed, all before it, and the mean is unknown."""
     of = one(tmp_path)
     cut = of.points[0].scenario.model_copy(update={"deadline": 0.02})
     of = replace(of, points=[replace(of.points[0], scenario=cut)])
@@ -176,7 +176,7 @@ def test_deadline(tmp_path: Path) -> None:
 
 
 def test_fork_join(tmp_path: Path) -> None:
-    """Of a load the mean is exact for K = 1, and has bounds for more."""
+    """The mean of a workload is exact for K = 1, and has bounds for more."""
     one_, two = (by_name(judged(loaded(tmp_path, k), tmp_path / f"{k}")) for k in (1, 2))
     of = loaded(tmp_path, 1).points[0].scenario
     means = [simulate_workload(of, "first-k", run).located.mean or inf for run in range(4)]
@@ -197,7 +197,7 @@ def test_fork_join(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("time", "sign"), [(0.01, -1), (99.0, 1)])
 @pytest.mark.parametrize("k", [1, 2])
 def test_fork_join_is_off(tmp_path: Path, k: int, time: float, sign: int) -> None:
-    """Runs whose means are off what is exact, or beyond a bound, are told of."""
+    """Means that are off the exact value, or beyond a bound, are reported."""
     of = loaded(tmp_path, k)
     hashes = [scenario_hash(of.points[0].scenario)]
     load = simulate_workload(of.points[0].scenario, "first-k")
@@ -216,7 +216,7 @@ def test_fork_join_is_off(tmp_path: Path, k: int, time: float, sign: int) -> Non
 
 
 def test_crashed_load(tmp_path: Path) -> None:
-    """All downloads of a load that crashed came to nothing."""
+    """All downloads of a crashed workload count as unsuccessful."""
     found = by_name(stored(loaded(tmp_path, 1), tmp_path, [{"outcome": "crashed"}] * 2))
 
     assert (0.0, -inf) == (found["located"].simulated, found["located"].z)
@@ -232,7 +232,7 @@ FOUND = [
 
 
 def test_table() -> None:
-    """The table says each point and strategy once, and marks what is off."""
+    """The table has each point and strategy once, and marks large differences."""
     console = Console(file=io.StringIO(), width=120)
     console.print(table(rows(FOUND), ["a"]))
     assert isinstance(console.file, io.StringIO)
@@ -258,7 +258,7 @@ def test_table() -> None:
 
 
 def test_markdown() -> None:
-    """As Markdown every row has all its values."""
+    """In Markdown, every row has all its values."""
     lines = as_markdown(rows(FOUND), ["a"]).splitlines()
 
     assert lines[3] == "| 1 | first-k | 9 | mean | 0.05 s | infinite | - |"
@@ -266,7 +266,7 @@ def test_markdown() -> None:
 
 
 def test_csv_and_json() -> None:
-    """CSV and JSON have the same numbers; bounds have columns of their own."""
+    """CSV and JSON have the same numbers; bounds have their own columns."""
     lines = list(csv.DictReader(io.StringIO(as_csv(rows(FOUND), ["a"]))))
     objects = json.loads(as_json(rows(FOUND)))
 

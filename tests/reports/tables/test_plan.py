@@ -1,4 +1,4 @@
-"""What a search came to, in a sentence, a table and JSON."""
+"""The result of a search, as a sentence, a table and JSON."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ NEAR = Finding(P90, Interval(0.5, 0.4, 0.6), None, None)
 
 
 def looked(n: int, *findings: Finding, finished: bool = True, crashed: int = 0) -> CandidateResult:
-    """Return what was found of 2-of-n with hedged; nothing, if nothing is given."""
+    """Return the result of 2-of-n with hedged; without findings, it has no decision."""
     decision = Decision(40, findings, 14.12, crashed, 0) if findings else None
     return CandidateResult(
         Candidate(2, n, "hedged", 0), decision, finished and decision is not None
     )
 
 
-#: What is said of a greater max_runs.
+#: The advice to raise max_runs.
 GO_ON = (
     "with a greater max_runs the same command goes on from the runs in the store, and the risk of a"
     " wrong verdict stays 2.5 % a side"
@@ -88,7 +88,7 @@ WINNER = looked(4, GOOD_TIME, GOOD)
 def test_headline(
     found: list[CandidateResult], said: str, sentence: str, lines: list[str], tmp_path: Path
 ) -> None:
-    """The headline says whether one meets the target, none does, or it is not known."""
+    """The headline says whether a candidate meets the target, none does, or it is undecided."""
     one = plan(tmp_path)
 
     assert said == verdict(found)
@@ -98,7 +98,7 @@ def test_headline(
 
 
 def test_table(tmp_path: Path) -> None:
-    """The table has a row for each candidate, also one that was not run, with its verdict."""
+    """The table has a row with the verdict for each candidate, even if it was not run."""
     found = [
         looked(2, NEVER, BAD),
         looked(3, LATE, GOOD),
@@ -151,7 +151,7 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_crashed(tmp_path: Path) -> None:
-    """Where runs crashed there is a column for them."""
+    """If runs crashed, there is a column for them."""
     text = as_markdown(plan(tmp_path), [looked(3, LATE, BAD, crashed=7), WINNER])
 
     assert "| requests | crashed | verdict |" in text
@@ -160,7 +160,7 @@ def test_crashed(tmp_path: Path) -> None:
 
 
 def test_json(tmp_path: Path) -> None:
-    """JSON has all candidates; "inf" is never, and null is not known."""
+    """JSON has all candidates; "inf" means never, and null unknown."""
     found = [looked(2, NEVER, BAD), looked(3, OPEN, GOOD), WINNER, looked(5)]
     told = json.loads(as_json(plan(tmp_path), found))
 
@@ -198,5 +198,5 @@ def test_json(tmp_path: Path) -> None:
     ],
 )
 def test_nines(part: float, text: str) -> None:
-    """A probability has as many nines as it takes to tell it from certainty."""
+    """A probability has as many nines as distinguish it from 1."""
     assert text == nines(part)

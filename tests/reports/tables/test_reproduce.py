@@ -36,7 +36,7 @@ def lines(*found: Reproduced) -> list[str]:
 
 
 def test_rows() -> None:
-    """Exact values have one digit more than the published ones, and ours an interval."""
+    """Exact values have one digit more than the published ones, and ours have an interval."""
     found = lines(*ALL)
 
     assert (
@@ -48,7 +48,7 @@ def test_rows() -> None:
 
 
 def test_reasons() -> None:
-    """Each number that does not simply agree has its reason, and equal reasons are merged."""
+    """Each number that does not simply agree has its reason; equal reasons are merged."""
     other = replace(EXPLAINED, published=NUMBERS["bailis-2012/1-of-1"])
 
     assert reasons([*ALL, other]) == [
@@ -63,7 +63,7 @@ def test_summary() -> None:
 
 
 def test_formats() -> None:
-    """JSON and CSV have the same rows, and null or nothing for what is not known."""
+    """JSON and CSV have the same rows; unknown values are null or empty."""
     rows = json.loads(as_json(ALL))
     cells = list(csv.DictReader(io.StringIO(as_csv(ALL))))
 

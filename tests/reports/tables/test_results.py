@@ -1,4 +1,4 @@
-"""Results leave for other programs as they are promised: JSON and CSV."""
+"""Results are written for other programs as documented: JSON and CSV."""
 
 from __future__ import annotations
 
@@ -48,32 +48,32 @@ ALL = [OK, STALLED, FAILED, DEADLINE, NOTHING]
 
 
 def as_json(of: list[Result], bound: Bound = BOUND) -> str:
-    """Return the JSON of results that have this bound."""
+    """Return the JSON of results with this bound."""
     return results.as_json(
         [StrategyRuns(result.strategy, [result], None, [bound]) for result in of]
     )
 
 
 def as_csv(of: list[Result], bound: Bound = BOUND) -> str:
-    """Return the CSV of results that have this bound."""
+    """Return the CSV of results with this bound."""
     return results.as_csv([StrategyRuns(of[0].strategy, of, None, [bound] * len(of))])
 
 
 def test_keys() -> None:
-    """JSON objects and CSV rows have just the keys of the contract, in their order."""
+    """JSON objects and CSV rows have exactly the documented keys, in order."""
     assert [list(one) for one in json.loads(as_json(ALL))] == [KEYS] * 5
     assert as_csv(ALL).splitlines()[0].split(",") == KEYS
 
 
 def test_json() -> None:
-    """JSON keeps every value as it is."""
+    """JSON keeps every value unchanged."""
     bound = {"bound": 0.1, "minimum_requests": 6, "minimum_bytes": 4000}
 
     assert [asdict(result) | bound for result in ALL] == json.loads(as_json(ALL))
 
 
 def test_no_bound() -> None:
-    """Where no strategy could come to anything, nothing is said of the least."""
+    """If no strategy could succeed, there are no minimum values."""
     row = next(csv.DictReader(io.StringIO(as_csv([FAILED], NO_BOUND))))
     parsed = json.loads(as_json([FAILED], NO_BOUND))[0]
 
@@ -84,7 +84,7 @@ def test_no_bound() -> None:
 
 @pytest.mark.parametrize("of", [[], [OK], ALL], ids=len)
 def test_json_is_a_list(of: list[Result]) -> None:
-    """It is a list, also of one or of none, and ends its last line."""
+    """JSON is a list, even of one or no result, and ends with a newline."""
     text = as_json(of)
 
     assert len(of) == len(json.loads(text))
@@ -92,7 +92,7 @@ def test_json_is_a_list(of: list[Result]) -> None:
 
 
 def test_exact_times() -> None:
-    """No digit of a time is lost, in either form."""
+    """No digit of a time is lost in either format."""
     result = replace(OK, ttfb=0.1 + 0.2, ended=1 / 3)
     row = next(csv.DictReader(io.StringIO(as_csv([result]))))
 
@@ -101,7 +101,7 @@ def test_exact_times() -> None:
 
 
 def read_back(row: dict[str, str]) -> Result:
-    """Return the result that a row of CSV tells of."""
+    """Return the result in a row of CSV."""
 
     def number(text: str) -> float | None:
         return float(text) if text else None
@@ -128,7 +128,7 @@ def read_back(row: dict[str, str]) -> Result:
 
 
 def test_csv() -> None:
-    """CSV is read back as what it was, messages of several lines and commas included."""
+    """CSV is read back unchanged, including messages with several lines and commas."""
     written = [*ALL, replace(FAILED, message='a, "b"\nc\n', content_ok=False)]
     rows = csv.DictReader(io.StringIO(as_csv(written), newline=""), strict=True)
 
@@ -136,7 +136,7 @@ def test_csv() -> None:
 
 
 def test_no_shares_known() -> None:
-    """Where nothing is known of the shares, nothing is said of them."""
+    """If nothing is known about the shares, the value is empty."""
     row = next(csv.DictReader(io.StringIO(as_csv([replace(OK, shares_used=None)]))))
 
     assert row["shares_used"] == ""

@@ -1,4 +1,4 @@
-"""Rows go elsewhere as CSV, JSON and Markdown, and lose nothing on the way."""
+"""Rows are written as CSV, JSON and Markdown without loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = [
 
 
 def test_csv() -> None:
-    """Values that are no numbers are told in words; what is not known is empty."""
+    """Values that are not numbers are text; unknown ones are empty."""
     heading, *lines = csv.reader(io.StringIO(as_csv(ROWS, ["k", "fault"])))
 
     assert heading == ["point", "k", "fault", "strategy", "p50", "p99"]
@@ -36,7 +36,7 @@ def test_csv() -> None:
 
 
 def test_json() -> None:
-    """Values are what they are; what JSON has no number for is in quotes."""
+    """Values are unchanged; numbers that JSON does not have are strings."""
     first, second = json.loads(as_json(ROWS))
 
     assert first == {
@@ -50,7 +50,7 @@ def test_json() -> None:
 
 
 def test_markdown() -> None:
-    """Words go into a table, whose cells they do not break."""
+    """Text in a table does not break its cells."""
     heading, rule, *lines = as_markdown(ROWS, ["k", "fault"]).splitlines()
 
     assert heading == "| k | fault | strategy | ok |"

@@ -1,4 +1,4 @@
-"""The table of a sweep: what each point and strategy came to, in four forms."""
+"""The table of a sweep: the results of each point and strategy, in four formats."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def found(folder: Path, runs: int = 8) -> tuple[Experiment, list[Cell]]:
 
 
 def text(of: Sequence[Cell], axes: Sequence[str]) -> str:
-    """Return the table as it is printed."""
+    """Return the printed table."""
     console = Console(file=io.StringIO(), width=250)
     console.print(table(rows(of), axes))
     assert isinstance(console.file, io.StringIO)
@@ -58,7 +58,7 @@ def text(of: Sequence[Cell], axes: Sequence[str]) -> str:
 
 
 def made(folder: Path, rows: Sequence[tuple[float | None, dict[str, Any]]]) -> list[Cell]:
-    """Return the cells of a store of one point whose strategies all come to such rows."""
+    """Return the cells of one point whose strategies all have these rows."""
     one = experiment(folder, len(rows))
     one = replace(one, points=one.points[:1])
     hashes = [scenario_hash(point.scenario) for point in one.points]
@@ -84,7 +84,7 @@ def _row(place: RunKey, ttfb: float | None) -> Row:
 
 
 def test_cells(tmp_path: Path) -> None:
-    """A cell has what the statistics say of the runs of its point and strategy."""
+    """A cell has the statistics of the runs of its point and strategy."""
     one, of = found(tmp_path)
     with Store(tmp_path / "s") as store:
         first, other = (store.samples(1, strategy, 8) for strategy in one.strategies)
@@ -101,7 +101,7 @@ def test_cells(tmp_path: Path) -> None:
 
 
 def test_never(tmp_path: Path) -> None:
-    """A run that never came counts, and is later than all that did."""
+    """A run without a first byte counts, and is later than all others."""
     cell = made(tmp_path, [(1.0, {}), (2.0, {}), (None, {}), (None, {})])[0]
 
     assert (cell.ok.estimate, cell.runs) == (0.5, 4)
@@ -109,7 +109,7 @@ def test_never(tmp_path: Path) -> None:
 
 
 def test_crashed_and_wrong(tmp_path: Path) -> None:
-    """A run that crashed never came, and has no requests; wrong bytes are counted."""
+    """A run that crashed is later than all, without requests; wrong bytes are counted."""
     gone = dict.fromkeys(("ttfb", "queries", "reads", "bytes_received", "content_ok"))
     cell = made(
         tmp_path, [(1.0, {}), (1.0, {"content_ok": False}), (1.0, {**gone, "outcome": "crashed"})]
@@ -121,7 +121,7 @@ def test_crashed_and_wrong(tmp_path: Path) -> None:
 
 
 def test_all_crashed(tmp_path: Path) -> None:
-    """Where all runs crashed there are no requests to tell of."""
+    """If all runs crashed, there are no requests."""
     one = experiment(tmp_path, runs=1)
     hashes = [scenario_hash(point.scenario) for point in one.points]
     with Store(tmp_path / "s", write=True) as store:
@@ -136,7 +136,7 @@ def test_all_crashed(tmp_path: Path) -> None:
 
 
 def test_overloaded_is_enough() -> None:
-    """Where the grid cannot carry a load, more runs would not make a quantile more precise."""
+    """If the grid cannot carry a load, more runs would not make a quantile more precise."""
     one = Sample(0, OVERLOADED, None, None, None, None, None, None, None)
 
     assert enough(Precision(quantile=0.5, relative=0.01))({"first-k": [one, one]})
@@ -158,7 +158,7 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_one_strategy(tmp_path: Path) -> None:
-    """One strategy is held against nothing."""
+    """A single strategy is not compared."""
     one = experiment(tmp_path, 2, strategies=("hedged",))
     swept(one, tmp_path / "s")
     with Store(tmp_path / "s") as store:
@@ -166,7 +166,7 @@ def test_one_strategy(tmp_path: Path) -> None:
 
 
 def test_markdown(tmp_path: Path) -> None:
-    """As Markdown every row has all its values."""
+    """In Markdown, every row has all its values."""
     one, of = found(tmp_path)
     heading, rule, *lines = as_markdown(rows(of), one.axes).splitlines()
 
@@ -177,7 +177,7 @@ def test_markdown(tmp_path: Path) -> None:
 
 
 def test_csv_and_json(tmp_path: Path) -> None:
-    """CSV and JSON have the same numbers; never is `inf`, what is not known is empty."""
+    """CSV and JSON have the same numbers; infinity is `inf`, and an unknown value is empty."""
     one, of = found(tmp_path)
     lines = list(csv.DictReader(io.StringIO(as_csv(rows(of), one.axes))))
     objects = json.loads(as_json(rows(of)))
@@ -195,7 +195,7 @@ def test_csv_and_json(tmp_path: Path) -> None:
 
 
 def test_enough() -> None:
-    """Runs are enough when the quantile of every strategy is known well enough."""
+    """Runs are enough when the quantile of every strategy is precise enough."""
     is_enough = enough(Precision(quantile=0.5, relative=0.1))
     sure = samples(*(1.0 + i / 10_000 for i in range(100)))
     unsure = samples(*map(float, range(100)))
@@ -221,7 +221,7 @@ downloads = {}
 
 
 def loads(folder: Path, downloads: int = 100, runs: int = 3) -> list[Cell]:
-    """Return what comes of an experiment with a workload, in which some servers hang."""
+    """Return the cells of an experiment with a workload, in which some servers hang."""
     (folder / "load.toml").write_text(
         'name = "load"\nstrategies = ["first-k", "hedged"]\n'
         f"runs = {runs}\n[scenario]\n"
@@ -240,7 +240,7 @@ def loads(folder: Path, downloads: int = 100, runs: int = 3) -> list[Cell]:
 
 @pytest.mark.slow
 def test_loads(tmp_path: Path) -> None:
-    """Of workloads all downloads of all runs count; means have no interval, and bounded ones do."""
+    """All downloads of all runs of workloads count; means have no interval, and shares do."""
     good, hedged, stalled, failed = loads(tmp_path)
     of = scenario_of(tmp_path)
     single = [simulate_workload(of, "first-k", run) for run in range(3)]
@@ -264,7 +264,7 @@ def test_loads(tmp_path: Path) -> None:
 
 
 def test_intervals_of_loads() -> None:
-    """With more runs the quantiles, and the median of the differences, have intervals."""
+    """With more runs, the quantiles and the median of the differences have intervals."""
     first = [sample(load_of([2.0 + i / 100, None])) for i in range(50)]
     second = [sample(load_of([1.0, 1.5 + i / 100])) for i in range(49)] + [sample(None)]
     slow = cell_of(0, {}, "first-k", first, None, loads=True)
@@ -288,7 +288,7 @@ def scenario_of(folder: Path) -> Scenario:
 
 @pytest.mark.slow
 def test_table_of_loads(tmp_path: Path) -> None:
-    """The table has what only workloads have, and says where too few runs tell."""
+    """The table has the columns of workloads, and marks estimates with too few runs."""
     found = loads(tmp_path)
     heading, _, *lines = as_markdown(rows(found), ["start"]).splitlines()
 
@@ -302,7 +302,7 @@ def test_table_of_loads(tmp_path: Path) -> None:
 
 
 def test_enough_of_loads() -> None:
-    """Loads are enough when the quantile of all downloads is known well enough."""
+    """Workloads are enough when the quantile of all downloads is precise enough."""
     one = {"first-k": [sample(load_of([1 + i / 10])) for i in range(20)]}
 
     assert enough(Precision(quantile=0.5, relative=0.9))(one)

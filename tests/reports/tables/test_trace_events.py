@@ -1,4 +1,4 @@
-"""Traces are Chrome trace events, as Perfetto reads them."""
+"""Traces are Chrome trace events, which Perfetto can read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUNS = {"good": [GOOD], "hangs": [HANGS], "fails": [FAILS], "all": [GOOD, HANGS,
 
 
 def no_constant(name: str) -> NoReturn:
-    """Refuse what Python writes as JSON and no other program reads."""
+    """Refuse constants that Python writes as JSON and no other program reads."""
     raise AssertionError(f"{name} is no JSON")
 
 
@@ -38,7 +38,7 @@ HEDGED = simulate(
 )
 RUNS["hedged"] = [HEDGED]
 
-#: What an event has by its phase, beside name, ph, pid and tid (Trace Event Format, Google, 2016).
+#: The keys of an event by its phase, except name, ph, pid, tid (Trace Event Format, Google, 2016).
 KEYS = {
     "M": {"args"},
     "X": {"ts", "dur"},
@@ -50,7 +50,7 @@ KEYS = {
 
 
 def slices(events: Sequence[dict[str, Any]]) -> dict[tuple[int, int], list[tuple[float, float]]]:
-    """Return when the events of each track begin and end; what has no end goes on forever."""
+    """Return the beginnings and ends of events on each track; open ones last forever."""
     found: dict[tuple[int, int], list[tuple[float, float]]] = {}
     for e in events:
         if e["ph"] in "XB":
@@ -66,7 +66,7 @@ def requests(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("runs", RUNS.values(), ids=RUNS)
 def test_format(runs: list[Run]) -> None:
-    """Every event has what its phase asks for, and what is on a track does not overlap."""
+    """Every event has the keys of its phase, and events on a track do not overlap."""
     events = events_of(runs)
 
     for e in events:
@@ -78,7 +78,7 @@ def test_format(runs: list[Run]) -> None:
 
 @pytest.mark.parametrize("run", [GOOD, HANGS, FAILS], ids=["good", "hangs", "fails"])
 def test_complete(run: Run) -> None:
-    """Every exchange is there with its times; one that was never answered has no end."""
+    """Every exchange is there with its times; an unanswered one has no end."""
     events, exchanges = requests(events_of([run])), run.trace.exchanges
     ended = [e["ts"] + e["dur"] for e in events if e["ph"] == "X"]
 
@@ -97,7 +97,7 @@ def test_hung() -> None:
 
 
 def test_tracks() -> None:
-    """Each run is a process with a name, and each server of it a track with its own."""
+    """Each run is a process with a name, and each of its servers is a named track."""
     events = events_of([HEDGED, HANGS])
     processes = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
     tracks = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
@@ -109,7 +109,7 @@ def test_tracks() -> None:
 
 
 def test_at_once() -> None:
-    """Of requests to a server at one time the second is on a track of its own, below the first."""
+    """Of two requests to a server at the same time, the second has its own track below."""
     events = events_of([GOOD])
     names = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
     order = [e["args"]["sort_index"] for e in events if e["name"] == "thread_sort_index"]
@@ -119,7 +119,7 @@ def test_at_once() -> None:
 
 
 def test_answers() -> None:
-    """What came back is told: that it failed, or what it was."""
+    """The answer is shown: the failure, or the content."""
     said = {e["args"]["server"]: e["args"] for e in requests(events_of([FAILS]))}
 
     assert said["s0"] == {"server": "s0", "ok": True, "answer": "0"}
@@ -127,7 +127,7 @@ def test_answers() -> None:
 
 
 def test_reads() -> None:
-    """A read says which share, and which of its bytes."""
+    """A read has its share, offset and length."""
     reads = [e for e in requests(events_of([GOOD])) if e["cat"] == "read"]
     exchanges = [x for x in GOOD.trace.exchanges if x.operation == "read"]
 
@@ -138,7 +138,7 @@ def test_reads() -> None:
 
 
 def test_source() -> None:
-    """A request of a downloader of the user's says which line sent it."""
+    """A request of a custom downloader has the line that sent it."""
     run = simulate(scenario(), asks)
     (event,) = requests(events_of([run]))
 
@@ -147,25 +147,25 @@ def test_source() -> None:
 
 
 def asks(reactor: Any, servers: Any, cap: Any, consumer: Any) -> Any:
-    """Ask the first server for its shares, and do no more."""
+    """Query the first server, and do no more."""
     found = parse_cap(cap)
     assert isinstance(found, CHKCap)
     return servers[0].get_buckets(found.storage_index)
 
 
 def test_first_block() -> None:
-    """The first byte is marked, if there was one."""
+    """The first byte is marked, if there is one."""
     assert [e["ts"] for e in events_of([GOOD]) if e["name"] == "first byte"] == [250000.0]
     assert [e for e in events_of([HANGS, FAILS]) if e["name"] == "first byte"] == []
 
 
 def test_no_runs() -> None:
-    """The trace of no runs is a trace."""
+    """The trace of no runs is valid."""
     assert events_of([]) == []
 
 
 def test_phases() -> None:
-    """The phases follow one another without a gap, and one that never ends says so."""
+    """The phases follow one another without gaps, and an endless one is marked."""
     good, hangs = (
         [e for e in events_of([run]) if e["ph"] == "X" and not e["tid"]] for run in (GOOD, HANGS)
     )
@@ -182,7 +182,7 @@ def test_phases() -> None:
 
 
 def test_hedges() -> None:
-    """An overdue request is told, and an arrow leads from it to the hedge that begins then."""
+    """An overdue request is marked, and an arrow leads to its hedge."""
     events = events_of([HEDGED])
     (overdue,) = [e for e in events if e["name"] == "overdue"]
     (hedge,) = [e for e in requests(events) if e["args"].get("hedge")]
@@ -199,7 +199,7 @@ def test_hedges() -> None:
 
 
 def test_corrupt() -> None:
-    """A corrupt answer is told from a good one."""
+    """A corrupt answer is marked."""
     alters = {"kind": "corrupt", "part": "block"}
     run = simulate(scenario(entries=[{"select": "0", "fault": alters}]), "hedged")
     corrupt = [e for e in events_of([run]) if e.get("args", {}).get("corrupt")]
