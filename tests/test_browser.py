@@ -293,7 +293,7 @@ def text_of(part: Any, selector: str) -> str:
 
 
 def test_faults(browser: Any, pages: dict[str, Path]) -> None:
-    """Without a fault the headline is that of the run without it, and with it the first again."""
+    """Removing a fault shows the run without it; restoring it shows the first headline again."""
     part, expected = section(browser, pages, 0), play_of("one-hung")
     headlines = [text_of(part, ".played")]
     for _ in range(2):
@@ -324,7 +324,7 @@ def test_without_one(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_every_combination(browser: Any, pages: dict[str, Path]) -> None:
-    """Each fault alone and all together have their headline; what was not run has none."""
+    """Each fault alone, and all together, have a headline; a combination not run has none."""
     part, expected = section(browser, pages, 2), play_of("too-few-shares")
     boxes = part.find_elements("css selector", "fieldset input")
     shown = {}

@@ -42,7 +42,7 @@ class Reports:
 
 @contextmanager
 def own_modules(folder: Path) -> Iterator[None]:
-    """Forget the modules imported from a folder: other examples have modules of these names."""
+    """Forget the modules imported from a folder: other examples have modules of the same names."""
     path = list(sys.path)
     yield
     sys.path[:] = path

@@ -12,7 +12,7 @@ IMPORT_ALL = """
 import json, pkgutil, sys
 from importlib import import_module
 
-#: Extras for Tahoe-LAFS, which loads the real reactor.
+#: For those who want Tahoe-LAFS, which brings the real one along.
 TAHOE = {
     "firstk.harness.live.storage_server",
     "firstk.harness.run.https_client",

@@ -45,7 +45,7 @@ def killed_once(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -
     return download(reactor, servers, cap, consumer)
 
 
-# # Downloaders that end badly: each fails its run, and firstk continues.
+# Downloaders that end badly: each fails its run, and firstk continues.
 
 
 def leaving(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
@@ -92,7 +92,7 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-# # Downloaders that stop virtual time.
+# Downloaders that stop virtual time.
 
 
 def turning(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:

@@ -12,7 +12,7 @@ import hypothesis  # noqa: F401
 import pytest
 from click.testing import CliRunner
 
-# # Modules loaded now are not loaded again in each small project, nor unloaded after it.
+# Modules loaded now are not loaded again in each small project, nor unloaded after it.
 from firstk.harness.cli.main import main
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load_scenario

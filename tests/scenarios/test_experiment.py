@@ -359,7 +359,7 @@ def test_few_downloads(tmp_path: Path) -> None:
     assert found.precision.quantile == 0.99
 
 
-# # All errors at once, however many there are
+# All errors at once, however many there are
 
 
 def test_all_mistakes_of_axes(tmp_path: Path) -> None:

@@ -609,7 +609,7 @@ def test_mistakes_in_two_tables(
     assert expected == places(mistakes(write(tmp_path, text)))
 
 
-# # Files that are not scenarios
+# Files that are not scenarios
 
 
 @pytest.mark.parametrize(
@@ -966,7 +966,7 @@ def test_expectation() -> None:
     assert "expect.downloader.outcome" in [key for key, _ in told]
 
 
-# # Files with many kinds of errors
+# Files with many kinds of errors
 
 
 def test_twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def no_pictures() -> Iterator[None]:
         yield
 
 
-# # The figures, computed here from the runs alone
+# The figures, computed here from the runs alone
 
 
 def nearest_rank(values: list[float], q: float) -> float:

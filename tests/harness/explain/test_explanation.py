@@ -147,7 +147,7 @@ def test_defect() -> None:
 
 
 def test_chance() -> None:
-    """A server that is slow by chance can be the cause, too."""
+    """A server that is slow by chance can be the cause."""
     law = {"law": "mixture", "weights": [20, 1], "laws": [constant(0.5), constant(50.0)]}
     case = scenario(grid={"rtt": law, "rtt_per": "server"}, seed=1)
     found = why(case, downloaders.awaits, ttfb_max=4.0)

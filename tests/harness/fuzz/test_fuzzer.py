@@ -45,7 +45,7 @@ Patch = pytest.MonkeyPatch
 Defect = Callable[[Patch], None]
 
 
-# # Earlier finds
+# Earlier finds
 
 KNOWN = {
     "blocks without hashes": scenario(
@@ -117,7 +117,7 @@ def test_copy_on_another_server() -> None:
     assert list(broken(ScenarioRuns(known))) == []
 
 
-# # No finds
+# No finds
 
 
 @pytest.mark.parametrize("seed", few(8, range(25)))
@@ -137,7 +137,7 @@ def test_many() -> None:
     assert fuzzer.counts.scenarios == 20_000
 
 
-# # Planted defects are found
+# Planted defects are found
 
 
 def buckets_counted(patch: Patch) -> None:

@@ -167,7 +167,7 @@ def test_trace() -> None:
     assert bench.trace.lines == ["1 wrote 4 bytes at 1 ", "2.5 wrote 5 bytes at 5 "]
 
 
-# # Producers, treated as Twisted's transports treat them
+# Producers, treated as Twisted's transports treat them
 
 
 @implementer(IPushProducer)
@@ -387,7 +387,7 @@ class Downloaders:
 
     @staticmethod
     async def pull(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
-        """Write by a pull producer."""
+        """Write with a pull producer."""
         data = await plaintext(reactor, servers, cap)
         await sending(data, consumer)
 

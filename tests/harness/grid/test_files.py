@@ -31,7 +31,7 @@ def real(file: RealFile, *servers: dict[str, Any], folder: Path = FOLDER, **keys
     return Scenario.model_validate(plain | {"file": table})
 
 
-# # Generated
+# Generated
 
 
 def test_made_up() -> None:

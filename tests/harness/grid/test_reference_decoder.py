@@ -143,7 +143,7 @@ def test_block_hashes_damaged() -> None:
     assert FILE.plaintext == decode(FILE.uri, shares)
 
 
-# # Defects in the downloader are detected
+# Defects in the downloader are detected
 
 
 @pytest.fixture(autouse=True)

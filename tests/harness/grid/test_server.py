@@ -616,7 +616,7 @@ def test_faults_stay_with_their_server() -> None:
     assert before == SHARES[1]
 
 
-# # Service times, and the bytes of answers
+# Service times, and the bytes of answers
 
 #: The service time of these servers: a second for each request.
 SECOND = constant(1.0)

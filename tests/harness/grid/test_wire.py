@@ -107,7 +107,7 @@ def test_heals_while_connecting() -> None:
     assert bench.run() == [(3.125 + RTT, [4, 7])]
 
 
-# # After some requests
+# After some requests
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 5])

@@ -498,7 +498,7 @@ def test_straight_from_a_timer() -> None:
     assert " in _fire, straight from a timer or a Deferred: " in told(run(sets_a_timer))
 
 
-# # A downloader in a package with modules of its own
+# A downloader in a package with modules of its own
 
 HELPER = """
 from time import sleep as pause, time as now
@@ -566,7 +566,7 @@ def test_libraries_may_read_the_clock(tmp_path: Path, monkeypatch: pytest.Monkey
     assert f"{waits.__code__.co_firstlineno + 1} in waits: " in told(run(waits))
 
 
-# # What is allowed
+# What is allowed
 
 
 def test_reading_files(tmp_path: Path) -> None:
@@ -737,7 +737,7 @@ def test_real_reactor(before: str, said: dict[str, str]) -> None:
         assert wanted in line
 
 
-# # Other threads, other runs, and restored names
+# Other threads, other runs, and restored names
 
 
 def test_other_threads() -> None:
@@ -964,7 +964,7 @@ def test_many_downloads() -> None:
     assert "time.sleep at" in (loaded.message or "")
 
 
-# # What users see
+# What users see
 
 MINE = """
 import time

@@ -29,7 +29,7 @@ class _Grid:
     processes: dict[str, int]
 
     def get(self, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run the command in a process of its own."""
+        """Run the command in a separate process."""
         where = ("--servers", self.listed, "-o", out)
         return process("get", str(self.file.cap), *where, *options, capture_output=True)
 

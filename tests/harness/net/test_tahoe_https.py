@@ -17,7 +17,7 @@ from firstk.downloader.encode import encode
 from tests.harness.making import needs_tahoe, run_python
 from tests.marks import few
 
-# # Tahoe-LAFS uses deprecated functions, and leaves files open.
+# Tahoe-LAFS uses deprecated functions, and leaves files open.
 pytestmark = [needs_tahoe, pytest.mark.filterwarnings("ignore")]
 
 _PLAINTEXT = bytes(range(256)) * 512 + b"xy"  # two segments

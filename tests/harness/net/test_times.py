@@ -10,7 +10,7 @@ from firstk.harness.net.host import Host
 from firstk.harness.net.network import Network
 from tests.harness.net.programs import EXACT, RTT, Hello, connect, get, listen, serve
 
-# # Twisted uses functions that pyOpenSSL has deprecated, and warns about its own `readBody`.
+# Twisted uses functions that pyOpenSSL has deprecated, and warns about its own `readBody`.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 

@@ -57,7 +57,7 @@ def fault(select: str, kind: str, **keys: Any) -> dict[str, Any]:
     return {"select": select, "fault": {"kind": kind, **keys}}
 
 
-# # No strategy is earlier than the bound
+# No strategy is earlier than the bound
 
 times = st.floats(0.001, 3)
 laws = st.one_of(
@@ -151,7 +151,7 @@ def test_no_strategy_is_earlier(made: Scenario) -> None:
             assert least.bytes <= found.bytes_received
 
 
-# # A download that knew every draw attains the bound
+# A download that knew every draw attains the bound
 
 
 def first_reads(of: Scenario) -> list[float]:
@@ -218,7 +218,7 @@ def test_disturbs_nothing() -> None:
     assert before == simulate(made, "first-k").result
 
 
-# # What a server must provide
+# What a server must provide
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_arrival_to_the_last_bit(rtt: float, end: float) -> None:
     assert end + rtt / 2 == pytest.approx(bound(made).ttfb)
 
 
-# # Which hashes are needed
+# Which hashes are needed
 
 
 @pytest.mark.parametrize("part", ["block-hashes", "crypttext-hashes"])
@@ -410,7 +410,7 @@ def test_flaky_for_ever() -> None:
     assert rare.ttfb > TWO_ROUND_TRIPS
 
 
-# # Bandwidth
+# Bandwidth
 
 
 def test_uplink() -> None:

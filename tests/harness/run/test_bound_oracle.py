@@ -228,7 +228,7 @@ def of_sets(numbers: Sequence[int], k: int) -> Iterator[Script]:
                     yield Script(0.0, (*map(front, chosen), *some, *ueb))
 
 
-# # Only round trips
+# Only round trips
 
 
 def drawn(seed: int) -> Scenario:
@@ -293,7 +293,7 @@ def test_reading_again(seed: int) -> None:
     agree(made, earliest(made, [of_one_share(server[0]) for server in held(made)]), low=0.5 * TRIES)
 
 
-# # Faults with a start and an end
+# Faults with a start and an end
 
 
 def timed(seed: int) -> Scenario:
@@ -328,7 +328,7 @@ def test_for_a_time(seed: int) -> None:
     agree(made, earliest(made, [at_times(server[0], times) for server in held(made)]))
 
 
-# # Bandwidth and queues
+# Bandwidth and queues
 
 
 def limited(seed: int, servers: int) -> Scenario:
@@ -409,7 +409,7 @@ def test_downlink(seed: int) -> None:
     agree(made, oracle)
 
 
-# # Against all subjects
+# Against all subjects
 
 
 def undercut(made: Scenario) -> list[str]:

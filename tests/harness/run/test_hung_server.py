@@ -82,7 +82,7 @@ def is_read(servers: ServerGroup) -> bool:
     return any(exchange.operation == "read" for exchange in servers.outstanding)
 
 
-# # No server hangs
+# Enough servers answer
 
 
 def test_10_good(grid: SimGrid, downloader: str) -> None:
@@ -168,7 +168,7 @@ def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
         assert grid.servers[2:].names == waiting(grid)
 
 
-# # Servers that recover
+# Servers that recover
 
 
 @pytest.mark.parametrize("shares", [[2], [0, 2]], ids=["1 share", "2 shares"])
@@ -239,7 +239,7 @@ def test_10_overdue(downloader: str) -> None:
         assert_ok(result, overdue + rounds(downloader) * RTT)
 
 
-# # Failures during the download: stage 4 of the downloader of 2010
+# Failures during the download: stage 4 of the downloader of 2010
 
 
 @pytest.mark.parametrize("kind", ["broken", "disconnect", "corrupt", "read-error"])

@@ -85,7 +85,7 @@ _numbers = itertools.count()
 
 
 def module(folder: Path, text: str) -> str:
-    """Write a module of its own for a downloader, and return the downloader's name."""
+    """Write a separate module for a downloader, and return the downloader's name."""
     name = f"stateful{next(_numbers)}"
     (folder / f"{name}_helper.py").write_text(STATEFUL["closure"])
     text = "from firstk.downloader import download\n" + text.replace("HELPER", f"{name}_helper")

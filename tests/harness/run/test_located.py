@@ -36,7 +36,7 @@ POISSON = {"kind": "poisson", "rate": 0.6}
 ONE_CLIENT = {"kind": "closed", "clients": 1, "think": exponential(0.5)}
 
 
-# # Custom downloaders
+# Custom downloaders
 
 
 def careful(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:

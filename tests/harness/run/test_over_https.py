@@ -25,7 +25,7 @@ from firstk.scenarios.model import Scenario
 from tests.harness.making import ROOT, needs_tahoe, run_python
 from tests.marks import few
 
-# # Tahoe-LAFS uses deprecated functions, and leaves files open.
+# Tahoe-LAFS uses deprecated functions, and leaves files open.
 pytestmark = [needs_tahoe, pytest.mark.filterwarnings("ignore")]
 
 HUNG = {"kind": "hung"}
@@ -146,7 +146,7 @@ def test_faults(fault: dict[str, Any]) -> None:
 
 
 def test_a_fault_ends() -> None:
-    """After the fault, a server that reset connections is reachable; one that hung answers."""
+    """A server that hangs answers when the fault ends; one that resets connections has failed."""
     entry = _on("all", "hung", end=2.0)
     hung = simulate(over_https(entry), "first-k").result
     reset = simulate(over_https(_on("all", "disconnect", end=2.0)), "first-k").result
@@ -185,14 +185,14 @@ def _index(cap: str) -> bytes:
 
 
 async def never(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
-    """Ask nobody, and wait for good."""
+    """Query no server, and wait forever."""
     from twisted.internet.defer import Deferred
 
     await Deferred()
 
 
 async def idle(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
-    """Ask once, and wait for good."""
+    """Query once, and wait forever."""
     await servers[0].get_buckets(_index(cap))
     await never(reactor, servers, cap, consumer)
 

@@ -79,7 +79,7 @@ def test_at_the_same_time() -> None:
 
 
 def test_one_read_is_a_download() -> None:
-    """One read of the whole file has the trace of a download, with any strategy."""
+    """One read of the whole file has the trace of a download, with strategies."""
     for subject in ("first-k", "windowed", "hedged"):
         alone = simulate(scenario(**FILE), subject).result
 

@@ -37,7 +37,7 @@ def broken(select: str) -> dict[str, Any]:
 
 
 def segments(count: int, **keys: Any) -> dict[str, Any]:
-    """Return a file of so many segments of 30 bytes."""
+    """Return a file of `count` segments of 30 bytes."""
     return {"size": 30 * count, "segment_size": 30, **keys}
 
 
@@ -302,7 +302,7 @@ def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.located, found.shares_used) == (None, None)
 
 
-# # Error messages
+# Error messages
 
 
 class UnprintableError(Exception):
@@ -314,7 +314,7 @@ class UnprintableError(Exception):
 
 @pytest.mark.parametrize("later", [False, True])
 def test_long_message(later: bool) -> None:
-    """A long message is cut, whoever raises it."""
+    """A long message is cut, whether raised at once or later."""
 
     def wordy(reactor: SimReactor, *_: object, **__: Any) -> Deferred[DownloadStatus]:
         error = ValueError("x" * 1_000_000)

@@ -78,7 +78,7 @@ def module() -> Any:
     return sys.modules["firstk.harness.run.tahoe"]
 
 
-# # Measured behaviour
+# Measured behaviour
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name not in ENDLESS], ids=str)
@@ -123,7 +123,7 @@ def test_windowed_is_as_tahoe(made: Scenario) -> None:
         assert same(getattr(theirs, key), getattr(ours, key)), key
 
 
-# # What it is asked for
+# What it is asked for
 
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
@@ -183,7 +183,7 @@ def test_errors_in_its_own_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.outcome, found.error) == ("failed", "ZeroDivisionError")
 
 
-# # Runs are independent
+# Runs are independent
 
 
 def test_repeatable() -> None:
@@ -271,7 +271,7 @@ def test_after_a_broken_run() -> None:
     assert expected == tahoe(segments()).digest
 
 
-# # Many at once
+# Many at once
 
 
 #: Each server has its own constant round-trip time, and no queue.

@@ -39,14 +39,14 @@ async def coroutine(
     offset: int = 0,
     size: int | None = None,
 ) -> None:
-    """Be one that is written with async and await, and takes byte ranges."""
+    """Download with async and await, and take byte ranges."""
     await download(reactor, servers, cap, consumer, strategy="first-k", offset=offset, size=size)
 
 
 async def waits_for_all(
     reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer
 ) -> None:
-    """Be one with the defect of ticket #928."""
+    """Download with the defect of ticket #928."""
     parsed: Any = parse_cap(cap)
     await DeferredList([server.get_buckets(parsed.storage_index) for server in servers])
     await download(reactor, servers, cap, consumer, strategy="first-k")

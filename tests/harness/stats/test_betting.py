@@ -105,7 +105,7 @@ def test_counts(count: int, runs: int, limit: float) -> None:
     assert (runs, count / runs) == (found.runs, found.mean)
 
 
-# # Verdicts and intervals
+# Verdicts and intervals
 
 
 @given(NUMBERS, LIMIT, CONFIDENCE)
@@ -265,7 +265,7 @@ def test_efficiency(limit: float, failures: float) -> None:
     assert once(part, limit) < runs < 4 * once(part, limit)
 
 
-# # Right as often as claimed, at the limit, at any look
+# Right as often as claimed, at the limit, at any look
 
 
 def ever(limit: float, runs: int) -> float:

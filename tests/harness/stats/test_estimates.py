@@ -164,7 +164,7 @@ def test_least_runs_are_least(q: float, confidence: float) -> None:
 
 @given(st.integers(1, 2000), PART, CONFIDENCE)
 def test_ranks(runs: int, q: float, confidence: float) -> None:
-    """The ranks are the extreme ones that the intervals of probabilities do not exclude."""
+    """The low rank is the first not shown to be too low; the high one is shown to suffice."""
     found = ranks(runs, q, confidence)
     if found is None:
         assert runs < least_runs(q, confidence)
@@ -447,7 +447,7 @@ def test_least_of_floats() -> None:
     assert Interval(1.0, 1.0, nextafter(1.0, 2.0)) == found
 
 
-# # z scores
+# z scores
 
 
 @pytest.mark.parametrize(("runs", "part"), [(10, 0.3), (1000, 0.99), (50, 0.001)])

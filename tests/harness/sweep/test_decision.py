@@ -258,7 +258,7 @@ def test_crashed_loads(outcome: str) -> None:
     assert decision.crashed == (20 if outcome == CRASHED else 0)
 
 
-# # Right as often as claimed: candidates exactly at the limit
+# Right as often as claimed: candidates exactly at the limit
 
 #: The number of downloads per run.
 DOWNLOADS = 200

@@ -234,7 +234,7 @@ def test_other_loads(
     check(text, tmp_path, quickly)
 
 
-# # Defects are detected
+# Defects are detected
 
 
 def broken(tmp_path: Path) -> set[str]:

@@ -634,7 +634,7 @@ def test_faults_of_a_scenario() -> None:
     assert (result.outcome, result.ttfb) == ("ok", 12.25)
 
 
-# # Changes to servers whose buckets were found before
+# Changes to servers whose buckets were found before
 
 
 def reading(answers: list[tuple[float, Any]], times: Sequence[float]) -> Callable[..., Any]:

@@ -81,7 +81,7 @@ def test_equal_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_drawing")
 def test_one_file(tmp_path: Path) -> None:
-    """The page loads nothing: pictures are embedded, and links stay in the folder."""
+    """The page loads nothing: pictures are embedded, and links lead to it or to nearby files."""
     parsed = Parsed(page(tmp_path, of_scenario()))
     images = list(parsed.of("img"))
     ids = {str(a["id"]) for _, a in parsed.tags if "id" in a}
