@@ -78,7 +78,7 @@ def test_real_any_k(file: RealFile, strategy: str) -> None:
 
 @pytest.mark.parametrize("file", [f for f in CHK_FILES if len(f.plaintext) > 2000], ids=str)
 def test_real_segments_any_k(file: RealFile) -> None:
-    """So is one of several segments."""
+    """A real file of several segments is restored from any K of its shares."""
     assert file.k is not None
     for numbers in combinations(file.shares, file.k):
         assert file.plaintext == fetched(servers_of(file.shares, numbers), file.uri), numbers
@@ -653,7 +653,7 @@ def test_stop_while_paused_before_the_first_byte(how: str) -> None:
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("part", ["UEB", "block"])
 def test_stop_while_waiting_for_late_answers(how: str, part: str) -> None:
-    """So may a consumer whose download waits for a late answer to replace a bad share."""
+    """A consumer may stop while its download waits for a late answer."""
     bad = {number: corrupt(FILE.shares[number], part) for number in (0, 1)}
     late = ManualServer("late", {2: FILE.shares[2]})
     run = Download([*servers_of(bad), late], FILE.cap, strategy="first-k-late")
@@ -677,7 +677,7 @@ def test_stop_after_the_end(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 def test_stop_after_an_error(how: str) -> None:
-    """Nor does stopping after a failure."""
+    """Stopping after a failure changes nothing."""
     run = Download([], FILE.cap)
     end(run, how)
 
@@ -687,7 +687,7 @@ def test_stop_after_an_error(how: str) -> None:
 
 
 def test_stop_inside_unregister() -> None:
-    """Nor does stopping inside `unregisterProducer`."""
+    """Stopping inside `unregisterProducer` changes nothing."""
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(unregister=stop))
 
     assert run.done().phase == "done"
@@ -752,7 +752,7 @@ def test_end_inside_read(answers: bool, how: str) -> None:
 
 
 def test_stop_inside_get_buckets() -> None:
-    """Nor after a stop inside a server's `get_buckets`."""
+    """After a stop inside a server's `get_buckets`, nothing is written."""
     consumer = MemoryConsumer()
 
     def get_buckets(_: bytes) -> Any:

@@ -239,7 +239,7 @@ def test_any_field(case: Case, name: str) -> None:
 
 @cases
 def test_all_fields(case: Case) -> None:
-    """Nor does any value in several fields at once."""
+    """No value in several header fields at once does harm."""
     share = case.file.shares[0]
     for value in (*VALUES, *LARGE_VALUES):
         for first in range(1, len(FIELDS)):
@@ -253,7 +253,7 @@ def test_all_fields(case: Case) -> None:
 )
 @settings(deadline=None, max_examples=100)
 def test_any_header(case: Case, numbers: list[int], ordered: bool) -> None:
-    """Nor do any values, sorted (so that the header passes) or not."""
+    """No values in a header do harm, sorted (so that the header passes) or not."""
     fields = dict(zip(FIELDS[1:], sorted(numbers) if ordered else numbers, strict=True))
 
     check_bad(case, with_fields(case.file.shares[0], fields))
@@ -273,7 +273,7 @@ def test_ueb_length(case: Case) -> None:
 
 @cases
 def test_chain_of_any_index(case: Case) -> None:
-    """Nor are the indexes in the share hash chain."""
+    """The indexes in the share hash chain are not trusted."""
     share, header = case.file.shares[0], header_of(case.file.shares[0])
     for entry in range(header.share_hashes, header.uri_extension, 34):
         for index in (0, 3, 4, 255, 256, 2**15, 2**16 - 1):
@@ -300,7 +300,7 @@ def test_share_of_another_file() -> None:
 
 
 def test_blocks_of_another_file() -> None:
-    """So is a share with the blocks of another file, with or without their hashes."""
+    """A share with the blocks of another file is bad, with or without their hashes."""
     other = encode(PLAINTEXT[::-1], k=1, n=2, segment_size=40).shares[0]
     share, header = CASES[0].file.shares[0], header_of(CASES[0].file.shares[0])
     blocks = other[header.data : header.plaintext_hashes]
@@ -604,7 +604,7 @@ def test_another_segment_size(segment_size: int) -> None:
 @pytest.mark.parametrize("size", [1, 19, 20, 21, 39, 41, 10**6, 2**32, 2**63, 2**64 - 1])
 @pytest.mark.parametrize("segment_size", [2, 20, 2**50])
 def test_another_size(size: int, segment_size: int) -> None:
-    """Nor does a UEB with another file size, even of exabytes: it costs no time and no memory."""
+    """A UEB with another file size, even of exabytes, yields no wrong byte, and costs little."""
     file = make(BLOCKS, CRYPTTEXT, 2, size=size, segment_size=segment_size)
     recorder = Recorder()
     servers = [recorder.server(i, share) for i, share in file.shares.items()]
@@ -618,7 +618,7 @@ def test_another_size(size: int, segment_size: int) -> None:
 
 @pytest.mark.parametrize("change", [{"share_root_hash": bytes(32)}, {"k": 1}, {"k": 3}, {"n": 5}])
 def test_another_encoding(change: dict[str, Any]) -> None:
-    """Nor do a cap and a UEB with another encoding than the shares have."""
+    """A cap and a UEB with another encoding than the shares' yield no wrong byte."""
     file = make(BLOCKS, CRYPTTEXT, 2, segment_size=12 if change.get("k") == 3 else 20, **change)
     cap = replace(file.cap, k=change.get("k", 2), n=change.get("n", 4))
     run = Download(servers_of(file.shares), cap, strategy="wait-for-all")

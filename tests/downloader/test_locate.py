@@ -610,7 +610,7 @@ def test_late_answer_of_an_overdue_query(strategy: Any) -> None:
 
 
 def test_failure_of_an_overdue_query() -> None:
-    """Nor does a late failure of an overdue query."""
+    """A late failure of an overdue query frees no second place."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
     run.clock.advance(2)

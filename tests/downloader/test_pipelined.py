@@ -174,7 +174,7 @@ def test_three_round_trips(strategy: str, expected: list[int]) -> None:
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("offset", [0, 1, 8999, 9000, 25_000, 39_999])
 def test_offset_and_a_wrong_guess(offset: int, version: int) -> None:
-    """So it does for a range at any offset: its first block takes three round trips."""
+    """For a range at any offset, a wrong guess makes the first block take three round trips."""
     file = encode(PLAINTEXT * 200, k=3, n=10, segment_size=9000, version=version)
     clock = Clock()
     servers = grid(clock, file.shares)
@@ -610,7 +610,7 @@ def test_asks_all_before_giving_up() -> None:
 @pytest.mark.parametrize("delay", [1.0, 6.0, 15.0])
 @pytest.mark.parametrize("mutes", [1, 2, 3, 4, 6, 9])
 def test_reads_all_before_giving_up(mutes: int, delay: float) -> None:
-    """Nor does it give up before it has read every share."""
+    """Hedged does not give up before it has read every share."""
     file = encode(bytes(400_000), k=1, n=10)
     clock = Clock()
 

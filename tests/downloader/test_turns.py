@@ -106,7 +106,7 @@ def test_stop(turning: Turning) -> None:
 
 
 def test_stop_within(turning: Turning) -> None:
-    """So does one that is stopped inside a call."""
+    """A download that is stopped inside a call makes no more calls."""
     turning.turns.add(turning.session.waits.stop)
     turning.turns.add(turning.one)
     turning.clock.advance(0)

@@ -72,7 +72,7 @@ def test_as_expected(name: str, strategy: str) -> None:
 @pytest.mark.slow
 @EXPECTED
 def test_always_as_expected(name: str, strategy: str) -> None:
-    """So it does in all runs."""
+    """Every strategy meets the scenario's expectations in all its runs."""
     check(name, strategy, range(SCENARIOS[name].runs))
 
 

@@ -389,7 +389,7 @@ def test_key_named_like_its_law(tmp_path: Path) -> None:
 
 
 def test_keys_beside_one_named_like_its_law(tmp_path: Path) -> None:
-    """Nor does it hide other unknown keys."""
+    """A key with the name of its law does not hide other unknown keys."""
     rtt = 'rtt = { law = "constant", value = 1, constant = 0.05, foo = 1 }'
     found = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
 
@@ -572,7 +572,7 @@ def test_unknown_key_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
-    """Nor does it hide errors in a fault or a law as a whole."""
+    """An unknown key does not hide errors in a fault or a law as a whole."""
     laws = '[{ law = "constant", value = 1 }]'
     mixture = f'rtt = {{ law = "mixture", weights = [1, 2], laws = {laws}, a = 1 }}'
     text = GOOD.replace("# of the entry", 'fault = { kind = "slow", foo = 1 }').replace(
@@ -714,7 +714,7 @@ def test_many_mistakes(tmp_path: Path) -> None:
 
 
 def test_long_list(tmp_path: Path) -> None:
-    """So is an error after a list with many lines."""
+    """An error after a list with many lines is reported with its line."""
     shares = "".join(f"    {i % 10},\n" for i in range(1000))
     text = GOOD.replace("# of the entry\n", f"shares = [\n{shares}]\nfoo = 1\n")
     found = mistakes(write(tmp_path, text))
@@ -1048,7 +1048,7 @@ def test_not_regular(path: str, old: str, new: str, key: str, tmp_path: Path) ->
 
 
 def test_share_that_is_a_device(folder: Path) -> None:
-    """So must shares."""
+    """Shares must be regular files."""
     (folder / "shares" / "4").unlink()
     (folder / "shares" / "4").symlink_to("/dev/zero")
     (found,) = mistakes(write(folder, real()))
@@ -1125,7 +1125,7 @@ def test_control_characters(tmp_path: Path) -> None:
 
 
 def test_control_characters_in_a_header(tmp_path: Path) -> None:
-    """So are those in the header of a file of times."""
+    """Control characters in the header of a file of times are escaped."""
     (tmp_path / "times.csv").write_text("a\x1b]0;t\x07,b\n1,2\n")
     text = GOOD.replace(RTT, 'rtt = { law = "empirical", path = "times.csv" }')
     (found,) = mistakes(write(tmp_path, text))
@@ -1157,7 +1157,7 @@ def test_did_you_mean(old: str, new: str, meant: str, tmp_path: Path) -> None:
 
 
 def test_misspelt_column(tmp_path: Path) -> None:
-    """So does a column of a file of times."""
+    """A misspelt column of a file of times gets a suggestion."""
     (tmp_path / "times.csv").write_text("seconds,other\n1,2\n")
     rtt = 'rtt = { law = "empirical", path = "times.csv", column = "second" }'
     (found,) = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))

@@ -61,7 +61,7 @@ def test_library(file: Path) -> None:
 
 @pytest.mark.parametrize("block", [b for _, b in BLOCKS], ids=[name for name, _ in BLOCKS])
 def test_guides(block: str) -> None:
-    """So are the examples in README and the guides."""
+    """The examples in README and the guides are accepted."""
     assert problems(block) == []
 
 

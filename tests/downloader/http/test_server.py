@@ -174,7 +174,7 @@ def test_frozen() -> None:
 
 
 def test_switched_off() -> None:
-    """So does a server that is switched off."""
+    """A server that is switched off fails at the limit for connecting."""
     grid = HostileServer(_always(b""))
     grid.host.power_off()
 

@@ -165,7 +165,7 @@ def test_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unmet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is a run that does not meet the scenario's expectations."""
+    """A run that does not meet the scenario's expectations is reported."""
     monkeypatch.setattr("firstk.harness.run.result.unmet", lambda expected, result: ["it stalled"])
 
     assert sum("with first-k: it stalled" in words for words in wrong(doctor.simulation())) == 2

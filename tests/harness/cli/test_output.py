@@ -55,7 +55,7 @@ def test_unwritable_out(below: str, tmp_path: Path) -> None:
 
 
 def test_unwritable_trace(tmp_path: Path) -> None:
-    """So is an unwritable trace."""
+    """An unwritable trace is refused before anything runs."""
     (tmp_path / "file").write_text("in the way")
     result = firstk("run", "one-hung", "--trace", tmp_path / "file" / "t", "--format", "json")
 

@@ -208,7 +208,7 @@ def test_replay_row(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("no_pictures")
 def test_replay_library(tmp_path: Path) -> None:
-    """So does the command of a scenario of the library."""
+    """The command of a scenario of the library replays exactly the same run."""
     commands = replays(firstk("compare", "late-answer", "--out", tmp_path).stdout)
 
     assert [digest("late-answer", s) for s in STRATEGIES] == [

@@ -98,7 +98,7 @@ def test_other_kind(command: str, path: str, words: str) -> None:
 
 
 def test_records_of_another_kind() -> None:
-    """So are stores, baselines, events and TOML files where another kind is expected."""
+    """Stores, baselines, events and TOML files are refused where another kind is expected."""
     assert firstk("compare", "scenario.toml", "--save", "b.json").exit_code == 0
     assert firstk("run", "one-hung", "-s", "first-k", "--events", "e.txt").exit_code == 0
     assert firstk("sweep", "experiment.toml", "--workers", "1").exit_code == 0
@@ -129,7 +129,7 @@ def test_did_you_mean(args: list[str], meant: str) -> None:
 
 @pytest.mark.parametrize(("name", "meant"), [("sweeep", "sweep"), ("validat", "validate")])
 def test_misspelt_command(name: str, meant: str) -> None:
-    """So do misspelt commands."""
+    """Misspelt commands get suggestions."""
     assert f"id you mean '{meant}'?" in refused(firstk(name))
 
 
@@ -168,7 +168,7 @@ def test_hostile_names(command: list[str]) -> None:
 
 
 def test_hostile_source() -> None:
-    """So is that of a good scenario: its replay command can be pasted into a shell."""
+    """The name of a good scenario is escaped; its replay command can be pasted into a shell."""
     path = Path(f"{HOSTILE}.toml")
     path.write_text(
         GOOD.format(name="t") + '[expect.downloader]\noutcome = "ok"\n[expect.first-k]\n'

@@ -227,7 +227,7 @@ def test_unchecked_blocks(strategy: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_unchecked_ueb(strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So do shares of another file, if a downloader does not check their UEB against the cap."""
+    """Shares of another file make wrong bytes if a downloader does not check their UEB."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
     forged = encode(FILE.plaintext[::-1], k=3, n=10)
     for number in range(3):

@@ -101,7 +101,7 @@ def test_chose_nobody(select: dict[str, float]) -> None:
 
 
 def test_replaced() -> None:
-    """So is a fault that a later entry replaces, but not the replacement."""
+    """A fault that a later entry replaces is reported, but not the replacement."""
     (said,) = told(scenario(fault("0-3", kind="hung"), fault("all", kind="slow", extra=0.1)))
 
     assert said.startswith("servers[0].fault: hung, from 0 s on, applies to no server")

@@ -377,7 +377,7 @@ def test_repr_of_a_timer(reactor: SimReactor) -> None:
 
 @pytest.mark.parametrize("moves", [0, 1])
 def test_repr_of_a_timer_that_fires(reactor: SimReactor, moves: int) -> None:
-    """So it does while the timer fires."""
+    """The repr of a timer shows its function and its time while it fires, too."""
     told: list[str] = []
 
     def tell() -> None:

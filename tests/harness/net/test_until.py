@@ -120,7 +120,7 @@ def test_frozen_timers_are_no_event(net: Network) -> None:
 
 
 def test_window_probes(net: Network) -> None:
-    """Nor do endless window probes of a writer to a frozen host."""
+    """Endless window probes of a writer to a frozen host do not keep `until` from giving up."""
     a, b = net.host("a"), net.host("b")
     accepted = listen(b)
     here, _ = connect(a, "b")
@@ -284,7 +284,7 @@ def test_logged(net: Network) -> None:
 
 
 def test_logged_in_the_old_way(net: Network) -> None:
-    """So are those of `twisted.python.log.err`."""
+    """Errors of `twisted.python.log.err` are in the report too."""
     net.host("a").run(log.err, KeyError("old"))
 
     assert [(host, type(error)) for _, host, error in net.logged] == [("a", KeyError)]

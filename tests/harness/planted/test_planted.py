@@ -116,6 +116,6 @@ def test_correct(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORRECT)
 def test_correct_in_all_orders(name: str) -> None:
-    """Nor do 1,000 scenarios, and three servers in all orders."""
+    """1,000 scenarios and three servers in all orders find nothing in a correct downloader."""
     assert Fuzzer(1, subjects=[correct(name)]).search(scenarios=1000) is None
     assert prove(correct(name), 3, 2, every=True).holds

@@ -80,7 +80,7 @@ def test_words() -> None:
     ],
 )
 def test_more_words(line: str, words: str, tmp_path: Path) -> None:
-    """So are events that this run does not have."""
+    """Events that this run does not have are described in words, too."""
     read = Events.read(keep(tmp_path, f"# firstk events 1\n{line}\n"))
 
     assert [words] == [event.words for event in read.events]

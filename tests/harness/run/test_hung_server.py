@@ -129,7 +129,7 @@ def test_2_good_8_broken(grid: SimGrid) -> None:
 
 
 def test_2_good_8_noshares(grid: SimGrid) -> None:
-    """So it does if the others answer that they have no shares."""
+    """With two shares, the download fails once the others answer that they have none."""
     grid.servers[2:].hold()
     result = grid.download()
 

@@ -324,7 +324,7 @@ def test_load(downloader: Any, servers: int, k: int, law: dict[str, Any], cancel
 @pytest.mark.parametrize("cancel", [True, False])
 @pytest.mark.parametrize("downloader", ["first-k", TAHOE, careful])
 def test_closed(downloader: Any, cancel: bool) -> None:
-    """So does each download of a closed client, in order."""
+    """Each download of a closed client takes as long as Lindley's recursion says, in order."""
     of = loaded(7, 3, exponential(1.0), ONE_CLIENT, cancel=cancel)
 
     assert pytest.approx(times(of, 3), rel=1e-9) == located(of, downloader)

@@ -286,7 +286,7 @@ def test_mean_over_the_least(results: list[Result], text: str) -> None:
 
 
 def test_mean_of_bytes() -> None:
-    """So is the ratio of bytes, except for runs in which nothing was possible."""
+    """The ratio of bytes is the mean, except for runs in which nothing was possible."""
     bounds = [*[Bound(0.1, 4, 1000)] * 2, NO_BOUND]
     one = summary(took(1, bytes_received=1000), took(1, bytes_received=4000), FAILED, bounds=bounds)
 

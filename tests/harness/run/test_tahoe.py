@@ -336,7 +336,7 @@ def test_many_at_once(load: str, case: str) -> None:
 
 
 def test_many_files_at_once() -> None:
-    """So do downloads of several files of several sizes."""
+    """Concurrent downloads of files of several sizes have the results of single ones."""
     files = {"count": 3, "sizes": {"law": "uniform", "low": 100.0, "high": 9000.0}}
     made = scenario(file={"segment_size": 700}, grid=APART)
     apart = {"arrivals": {"kind": "fixed", "rate": 0.1}, "files": files}

@@ -688,7 +688,7 @@ def test_too_many(arrivals: dict[str, Any], words: str) -> None:
 
 
 def test_too_many_in_queues() -> None:
-    """So does a load above the capacity of the servers; the error counts finished downloads."""
+    """A load above the capacity of the servers raises; the error counts finished downloads."""
     grid = {"service": constant(0.1), "concurrency": 1}
     of = loaded(grid=grid, arrivals=RISING | {"rate": 5.0}, downloads=1000, max_under_way=40)
     with pytest.raises(OverloadError) as caught:
@@ -699,7 +699,7 @@ def test_too_many_in_queues() -> None:
 
 
 def test_too_many_of_a_trace(tmp_path: Path) -> None:
-    """So does a trace."""
+    """A trace with too many downloads at once raises, too."""
     arrivals = trace(tmp_path, "time", *["0.5"] * 12)
     changes: dict[str, Any] = {"arrivals": arrivals, "downloads": None}
 

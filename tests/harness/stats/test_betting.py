@@ -122,7 +122,7 @@ def test_interval(numbers: list[float], limit: float, confidence: float) -> None
 
 @given(NUMBERS, LIMIT, CONFIDENCE)
 def test_mirrored(numbers: list[float], limit: float, confidence: float) -> None:
-    """Mirrored numbers, limits and verdicts mirror the interval."""
+    """Mirroring the numbers and the limit mirrors the interval and the verdict."""
     found, mirrored = Evidence.of(numbers), Evidence.of(1 - x for x in numbers)
     low, high = found.interval(confidence)
 

@@ -236,7 +236,7 @@ def test_impossible_quantile(q: float) -> None:
 
 @pytest.mark.parametrize("confidence", [0, 1, 95])
 def test_impossible_confidence(confidence: float) -> None:
-    """So must a confidence."""
+    """A confidence must be a fraction, not a percentage."""
     refused: list[Callable[[], object]] = [
         lambda: quantile([1.0], 0.5, confidence),
         lambda: probability(1, 2, confidence),
@@ -288,7 +288,7 @@ def test_quantile_covers(draw: Callable[[Random], float | None], q: float, truth
 @pytest.mark.slow
 @pytest.mark.parametrize(("q", "runs"), [(0.99, 500), (0.999, 5000)])
 def test_tails_are_covered(q: float, runs: int) -> None:
-    """So it does in the tails, where a bootstrap does not."""
+    """The interval covers quantiles in the tails, where a bootstrap does not."""
     random = np.random.default_rng(928)
     repetitions = 3000
     times = random.exponential(size=(repetitions, runs))

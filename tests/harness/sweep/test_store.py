@@ -447,7 +447,7 @@ def test_other_file(tmp_path: Path) -> None:
 
 
 def test_other_database(tmp_path: Path) -> None:
-    """So is an SQLite file of another program."""
+    """An SQLite file of another program is refused, and unchanged."""
     path = tmp_path / "s"
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE t (x)")

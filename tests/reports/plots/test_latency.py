@@ -154,7 +154,7 @@ def test_some_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_real_stall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is for a real run with hung servers."""
+    """A real run with hung servers has no mark at any time."""
     one = compared(scenario(entries=[{"select": "3-9", **HUNG}]))
     axes = drawn(monkeypatch, one).axes[0]
 
@@ -484,7 +484,7 @@ def test_wide_range(latest: float, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is for many runs on a random grid."""
+    """With many runs on a random grid, nothing is cut off, and no texts overlap."""
     some = {"select": {"probability": 0.3}, **HUNG}
     one = scenario(rtt=0.05, entries=[some], runs=12, strategies=[*FIVE, "hedged+2"])
     figure = drawn(monkeypatch, compared(one))

@@ -64,7 +64,7 @@ def test_settings_in_use(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_users_file(tmp_path: Path) -> None:
-    """Nor do the user's matplotlibrc and the hash seed, in another process."""
+    """The user's matplotlibrc and the hash seed do not change a picture in another process."""
     rc = tmp_path / "matplotlibrc"
     rc.write_text("".join(f"{key}: {value}\n" for key, value in SETTINGS.items()))
     (tmp_path / "other").mkdir()

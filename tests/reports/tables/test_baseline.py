@@ -96,7 +96,7 @@ def test_bad(content: Any, wrong: str, tmp_path: Path) -> None:
 
 
 def test_no_json(tmp_path: Path) -> None:
-    """So is a file that is not JSON, with the line."""
+    """A file that is not JSON is refused, with the line."""
     path = keep(tmp_path, '{\n "rows": [\n')
 
     with pytest.raises(BaselineError, match=f"^{path}: Invalid JSON: .* at line 3"):
