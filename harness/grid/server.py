@@ -530,6 +530,8 @@ class SimServer:
 
     def lose(self, request: Request) -> None:
         """Fail a request whose connection is lost, whatever its stage."""
+        if request not in self._outstanding:
+            return  # the client has cancelled it, and the server does not know yet
         if request.taken_up and request.event is not None:
             self._env.give_up(request.event)
         request.losing = None

@@ -218,6 +218,15 @@ def test_stall_fails_after() -> None:
     assert bench.trace.totals().bytes_received == 70 + 70 + 100
 
 
+def test_cancelled_and_then_failed() -> None:
+    """A stalled answer that fails before the server learns that it is cancelled stays cancelled."""
+    stall = {"kind": "stall", "after_bytes": 70, "fails_after": 3.0}
+    bench = large(stall).read(1, 0, 100, cancel=3.9)
+
+    assert bench.run() == [(3.9, CANCELLED)]
+    assert bench.reactor.errors == []
+
+
 # Reconnecting
 
 
