@@ -127,11 +127,11 @@ def quiet(trial: CheckedRun) -> str | None:
 
 def _lost_any(trial: CheckedRun) -> bool:
     """Return whether any request failed because a connection was lost."""
-    return any(not e.ok and e.error in _LOST for e in trial.run.trace.exchanges)
+    return any(not e.ok and e.error.startswith(_LOST) for e in trial.run.trace.exchanges)
 
 
-#: The errors of requests that failed because their connection was lost.
-_LOST = {str(ConnectionLost()), str(ConnectionDone()), str(ConnectError())}  # type: ignore[no-untyped-call]
+#: How the errors of requests begin that failed because of their connection; a reason may follow.
+_LOST = tuple(str(error()).rstrip(".") for error in (ConnectionLost, ConnectionDone, ConnectError))
 
 
 def honest_silence(trial: CheckedRun) -> str | None:

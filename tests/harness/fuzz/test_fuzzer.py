@@ -117,6 +117,20 @@ def test_copy_on_another_server() -> None:
     assert list(broken(ScenarioRuns(known))) == []
 
 
+def test_refused_connection() -> None:
+    """A download may wait to ask a server again whose connection is refused."""
+    refused = {"kind": "broken", "on": ["connect"]}
+    known = scenario(
+        {"select": "0", "fault": refused},
+        file={"size": 1, "k": 1, "n": 1},
+        grid={"servers": 1, "rtt": {"law": "constant", "value": 1.0}},
+        deadline=0.03,
+        strategies=["hedged"],
+    )
+
+    assert list(broken(ScenarioRuns(known))) == []
+
+
 # No finds
 
 
