@@ -162,6 +162,8 @@ class Readings:
             share.round = ReadSample(taken, reading.length, first)
             share.rtt = taken
             reading.failed = error is not None
+            if error is None:
+                share.received = 0
             self.settled.append(reading)
             session.news.fire()
 
@@ -169,9 +171,11 @@ class Readings:
 
     def _hear(self, reading: Reading) -> None:
         """Record that bytes have arrived."""
-        now = self._session.reactor.seconds()
+        now, share = self._session.reactor.seconds(), reading.share
         first = reading.heard is None
-        self._session.patience.heard(reading.since, now)
+        received = sum(request.received for request in share.reading)
+        self._session.patience.heard(reading.since, now, new=received > share.received)
+        share.received = max(share.received, received)
         reading.gap = max(reading.gap, self._silence(reading, now))
         reading.heard = now
         if first:
@@ -189,6 +193,7 @@ class Readings:
         """Cancel a read, and record that it would have taken longer than until now."""
         del self._under_way[reading.share]
         reading.share.cancel()
+        reading.share.received = 0
         taken = self._session.reactor.seconds() - reading.since
         rtt = max(taken, reading.share.rtt)
         reading.share.rtt = 2 * rtt if reading.overdue else rtt

@@ -79,8 +79,9 @@ class Share:
     read failed or its header is bad, and `disconnected` if the connection was lost.
     `problem` describes the first error, and `rtt` is the round-trip time of the answer that named
     the share, or of a later one, in seconds. `round` is the duration of the last round of reads,
-    and `tried` says whether there was one. The share is read `again` if its server was queried
-    again, and `shunned` if its server performed badly in another download.
+    and `tried` says whether there was one. `received` is the maximum number of bytes of the
+    current round that have arrived, in any attempt. The share is read `again` if its server was
+    queried again, and `shunned` if its server performed badly in another download.
 
     It is read either in parts (`uri_extension`, `crypttext_hashes`, `block`), each when it is
     needed; or in rounds: `missing` returns what is needed, `read` requests all of it at once, and
@@ -98,6 +99,7 @@ class Share:
     again: bool = False
     tried: bool = False
     shunned: bool = False
+    received: int = 0
     reading: list[Request] = field(default_factory=list)
     round: ReadSample = _UNREAD
     _header: Header | None = None

@@ -99,9 +99,13 @@ class RtoEstimator:
         """Record that a request is cancelled."""
         del self.outstanding[request]
 
-    def heard(self, since: float, now: float) -> None:
-        """Record that some, but not all, bytes of a read sent at `since` have arrived."""
-        self.last_event = now
+    def heard(self, since: float, now: float, *, new: bool = True) -> None:
+        """Record that some, but not all, bytes of a read sent at `since` have arrived.
+
+        Bytes that are not `new`, since they arrived before, are not an event.
+        """
+        if new:
+            self.last_event = now
         if not self._arrivals and not self._pace:
             self._arrivals.append(min(now, since + self.typical()))
         self._arrivals.append(now)

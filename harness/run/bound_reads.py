@@ -125,6 +125,8 @@ class Foreseen:
         self._special = sorted({n for f in plan.faults for n in f.shares or ()} & {*plan.shares})
         altering = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
         self.alters = altering or bool(self._special)
+        # Whether an answer may leave the server in smaller pieces than usual.
+        self._splits = any(f.streams or f.begins_after() != (0, 0) for f in plan.faults)
         self._concurrency = plan.concurrency
         self.queues = plan.service is not None and plan.concurrency is not None
         # Whether all reads have the same draws, so that no later one can be the faster.
@@ -183,8 +185,8 @@ class Foreseen:
 
         A piece passes the downlink after it has passed the uplink.
         """
-        if len(self.bandwidths) < 2:
-            return size / self.bandwidths[0] if self.bandwidths else 0.0
+        if len(self.bandwidths) < 2 or self._splits:
+            return self.stream(size)
         up, down = self.bandwidths
         return max(size / up, min(size, CHUNK) / up + size / down)
 

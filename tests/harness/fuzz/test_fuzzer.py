@@ -117,6 +117,40 @@ def test_copy_on_another_server() -> None:
     assert list(broken(ScenarioRuns(known))) == []
 
 
+def test_stalls_again_and_again() -> None:
+    """A server that sends the same bytes each time, and then fails, is given up at last."""
+    known = scenario(
+        {"select": "0,1", "fault": {"kind": "stall", "after_bytes": 100, "fails_after": 2.5}},
+        file={"size": 1, "k": 1, "n": 2},
+        grid={"servers": 2, "rtt": {"law": "constant", "value": 0.1}},
+        deadline=1e4,
+        strategies=["hedged"],
+    )
+    case = ScenarioRuns(known)
+
+    assert list(broken(case)) == []
+    assert case.runs[0].result.outcome == "failed"
+
+
+def test_small_pieces() -> None:
+    """Small pieces of an answer pass the downlink while others pass the uplink."""
+    known = scenario(
+        {"select": "3", "fault": {"kind": "trickle", "piece": 701, "every": 0.05}},
+        file={"size": 3399, "k": 4, "n": 4},
+        grid={
+            "servers": 4,
+            "rtt": {"law": "quantiles", "table": [[0.0, 0.0], [1.0, 30.0]]},
+            "client_bandwidth": 40000.0,
+            "bandwidth": 4000.0,
+            "reading_queries": True,
+        },
+        seed=2,
+        strategies=["one-round"],
+    )
+
+    assert list(broken(ScenarioRuns(known))) == []
+
+
 def test_refused_connection() -> None:
     """A download may wait to ask a server again whose connection is refused."""
     refused = {"kind": "broken", "on": ["connect"]}
