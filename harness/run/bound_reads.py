@@ -206,8 +206,9 @@ class Foreseen:
         if self._alike and not self._with_query:
             return [self.earliest(Wanted())] * count  # they come together
         found = self._back(Wanted(), count, opening=False)
-        if self._alike and found:  # and all but the one that comes with the query
-            return found[:count] + found[-1:] * (count - len(found))
+        if self._alike:  # those after the query come together
+            ends = min((self._ends(Wanted(), r) for r in self._after_query(False)), default=inf)
+            return sorted([*found, *[ends] * count])[:count]
         return found + [inf] * (count - len(found))
 
     def _back(self, wanted: Wanted, count: int, opening: bool) -> list[float]:

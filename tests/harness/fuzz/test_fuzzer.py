@@ -151,6 +151,22 @@ def test_small_pieces() -> None:
     assert list(broken(ScenarioRuns(known))) == []
 
 
+def test_late_reading_query() -> None:
+    """A query that reads may come after reads that follow another query."""
+    known = scenario(
+        {"select": "0", "fault": {"kind": "corrupt", "part": "crypttext-hashes", "end": 0.025}},
+        file={"size": 1, "k": 2, "n": 2},
+        grid={
+            "servers": 1,
+            "rtt": {"law": "constant", "value": 0.01},
+            "reading_queries": True,
+        },
+        strategies=["windowed"],
+    )
+
+    assert list(broken(ScenarioRuns(known))) == []
+
+
 def test_refused_connection() -> None:
     """A download may wait to ask a server again whose connection is refused."""
     refused = {"kind": "broken", "on": ["connect"]}
