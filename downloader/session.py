@@ -169,19 +169,19 @@ class Signal:
         return due is not None
 
     def _set_timer(self, due: float) -> None:
-        timer, unchanged = self._timer, due == self._due
+        timer = self._timer if self._timer is not None and self._timer.active() else None
+        if timer is not None and due == self._due:
+            return
         self._due = due
-        if timer is not None and timer.active():
-            if unchanged:
-                return
-            if due < inf:
-                timer.reset(max(0.0, due - self._reactor.seconds()))
-            else:
+        if due == inf:
+            if timer is not None:
                 timer.cancel()
-        elif due < inf:
-            self._timer = self._reactor.callLater(
-                max(0.0, due - self._reactor.seconds()), self.fire
-            )
+            return
+        delay = max(0.0, due - self._reactor.seconds())
+        if timer is not None:
+            timer.reset(delay)
+        else:
+            self._timer = self._reactor.callLater(delay, self.fire)
 
 
 def _see_nothing() -> None:

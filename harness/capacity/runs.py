@@ -20,8 +20,8 @@ RUNS = 8
 DOWNLOADS = 100
 
 #: The most looks at a rate, and how many times as many downloads each takes as the one before. If
-#: the longest runs do not show a verdict, there is none. The last look is left out if its runs
-#: would be `_LONG`: they take minutes.
+#: the longest runs do not show a verdict, there is none. Runs of `_LONG` downloads or more, which
+#: take minutes, are left out, unless they are the shortest.
 LOOKS = 4
 _LONGER = 3
 _LONG = 3_000
@@ -160,10 +160,10 @@ def lengths(rate: float, alone: Alone) -> list[int]:
 def jobs_at(
     rate: float, downloads: int, scenario: Scenario, strategy: str, *, timed: bool
 ) -> list[Job]:
-    """Return the runs at a rate: `RUNS` of them, each with so many downloads that count.
+    """Return the runs at a rate: `RUNS` of them, each with this number of downloads that count.
 
-    A run is ended once so many downloads are in progress that the grid certainly does not carry
-    the load: the rest of it would show nothing new.
+    A run is ended once the number of downloads in progress shows that the grid does not carry the
+    load: the rest of it would show nothing new.
     """
     load = _open_workload(scenario)
     warmup = downloads // 2

@@ -76,8 +76,8 @@ def stability(scenario: Scenario) -> Criterion:
 def settling(warmup: int, downloads: int) -> float:
     """Return by how many standard deviations the number in progress grows at saturation.
 
-    This is the mean growth over so many downloads after a warm-up, relative to the standard
-    deviation between runs. In heavy traffic the number in progress is a reflected Brownian motion
+    This is the mean growth over `downloads` after a warm-up, relative to the standard deviation
+    between runs. In heavy traffic the number in progress is a reflected Brownian motion
     (Whitt, Stochastic-Process Limits, 2002, 5.7). For the growth D = |B(r)| - |B(1)| over the part
     after the warm-up, where r is the length of a run relative to its warm-up, E[D] is
     sqrt(2 / pi) (sqrt(r) - 1), and E[D^2] is r + 1 - 4 / pi (sqrt(r - 1) + asin(sqrt(1 / r))).
@@ -148,13 +148,13 @@ def judge(criterion: Criterion, loads: Sequence[Load], looks: int) -> Finding:
     between `looks` looks at ever longer runs.
     """
     numbers = [criterion.of(load) for load in loads]
-    found = mean_of_runs(numbers, (1 - CONFIDENCE) / 2 / looks)
+    risk = (1 - CONFIDENCE) / 2 / looks
+    found = mean_of_runs(numbers, risk)
     less = found.high < criterion.limit
     more = found.low - criterion.settling * stdev(numbers) > criterion.limit
     met = more if criterion.above else less
     missed = less if criterion.above else more
     if criterion.with_spare and not missed:
-        risk = (1 - CONFIDENCE) / 2 / looks
         met = met or mean_of_runs([busy(load) for load in loads], risk).high < SPARE
     return Finding(criterion, found, True if met else False if missed else None)
 

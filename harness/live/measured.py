@@ -20,7 +20,7 @@ _OPERATIONS: tuple[Operation, ...] = ("get_buckets", "read")
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """A request that was outstanding for so many seconds, and was then no longer waited for."""
+    """A request that was outstanding for some seconds, and was then given up."""
 
     seconds: float
 

@@ -51,7 +51,7 @@ from firstk.harness.run.bound_needs import (
     ueb_of,
     unaltered,
 )
-from firstk.harness.run.bound_reads import Brings, Foreseen, Wanted, answers
+from firstk.harness.run.bound_reads import Brings, Foreseen, Wanted, may_answer
 from firstk.scenarios.model import Scenario, UnopenedShare, one_read
 
 #: The definition of the bound in a sentence, for every table, picture and page that shows it.
@@ -105,7 +105,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
         Foreseen(plan, seed, at_once, downlink, reading_queries=bool(scenario.grid.reading_queries))
         for plan in plans
         if plan.shares
-        and answers(plan)
+        and may_answer(plan)
         and not any(isinstance(file.shares[n], UnopenedShare) for n in plan.shares)
     ]
     grid = _Grid(Needs(file, ueb, first), [s for s in servers if s.answered < inf])

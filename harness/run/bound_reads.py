@@ -354,7 +354,7 @@ class Foreseen:
         return self._ends(wanted, self._read(request, ready)._replace(work=0.0))
 
 
-def answers(plan: ServerSpec) -> bool:
+def may_answer(plan: ServerSpec) -> bool:
     """Return whether a server may answer a query: it does not hang from the beginning, forever."""
     return not any(
         isinstance(fault, Hung)

@@ -345,7 +345,7 @@ def test_failed(session: Session, call: Any) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_no_servers_fault(session: Session, error: type[BaseException]) -> None:
-    """Control-C does not: it ends the download, and the request is no longer outstanding."""
+    """Control-C does not count as a failure: it ends the download and the request."""
     told = list[object]()
     session.ask(Request("s", "x"), lambda: fail(error()), note(told))
 
