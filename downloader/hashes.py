@@ -7,6 +7,7 @@ and URI-extension specifications.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 HASH_SIZE = 32
@@ -61,6 +62,7 @@ def empty_leaf_hash(index: int) -> bytes:
     return _double(_EMPTY_LEAF + b"%d" % index)
 
 
+@lru_cache(maxsize=4096)  # shares and downloads of one file have the upper nodes in common
 def inner_node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of a tree's inner node over its two 32-byte children."""
     return _double(b"%s32:%s,32:%s," % (_INNER_NODE, left, right))

@@ -62,6 +62,7 @@ class Readings:
         self._session = session
         self._position = 0
         self._under_way: dict[Share, Reading] = {}
+        self._each = self._under_way.values()
         self._more = 0
         self.settled: list[Reading] = []
 
@@ -72,7 +73,7 @@ class Readings:
         """Begin reading blocks at another position; cancel reads for other positions."""
         self._position = position
         self._more = 0
-        for reading in list(self):
+        for reading in list(self._each):
             if reading.position != position:
                 self._withdraw(reading)
         self._session.patience.pause()
@@ -81,7 +82,7 @@ class Readings:
         return len(self._under_way)
 
     def __iter__(self) -> Iterator[Reading]:
-        return iter(self._under_way.values())
+        return iter(self._each)
 
     @property
     def servers(self) -> list[str]:
@@ -94,12 +95,12 @@ class Readings:
 
         Reading another of their shares would only slow these down.
         """
-        return {r.share.server for r in self if r.slow and r.heard is not None}
+        return {r.share.server for r in self._each if r.slow and r.heard is not None}
 
     @property
     def carriers(self) -> int:
         """The number of reads relied on for the metadata that all shares have in common."""
-        return sum(r.metadata and not r.overdue for r in self)
+        return sum(r.metadata and not r.overdue for r in self._each)
 
     def servers_counted_on(self) -> int:
         """Return how many servers are relied on for one share each.
@@ -107,7 +108,7 @@ class Readings:
         A server that is read for several shares is not counted: a delay would affect all of them.
         """
         servers, several = set[str](), set[str]()
-        for reading in self:
+        for reading in self._each:
             if not reading.overdue:
                 server = reading.share.server
                 (several if server in servers else servers).add(server)
@@ -115,7 +116,7 @@ class Readings:
 
     def coming(self) -> set[int]:
         """Return the numbers of the shares that are relied on."""
-        return {r.share.number for r in self if not r.overdue}
+        return {r.share.number for r in self._each if not r.overdue}
 
     def wanted(self, lacking: int) -> int:
         """Return how many shares should be read at the same time if `lacking` are still needed."""
@@ -128,7 +129,7 @@ class Readings:
         are silent, twice as many others are read, and so on: the more servers hang, the more likely
         the next one is to hang.
         """
-        silent = sum(r.silent for r in self)
+        silent = sum(r.silent for r in self._each)
         rest = lacking - len(self._speaking().difference(have))
         if rest > 0:
             times = max(1, silent // rest).bit_length() - 1
@@ -136,14 +137,14 @@ class Readings:
 
     def _speaking(self) -> set[int]:
         """Return the numbers of the shares that send bytes and are relied on."""
-        return {r.share.number for r in self if r.heard is not None and not r.overdue}
+        return {r.share.number for r in self._each if r.heard is not None and not r.overdue}
 
     def read(
         self, share: Share, spans: Sequence[ByteRange], metadata: bool, again: bool = False
     ) -> None:
         """Read spans of a share in one round; it is added to `settled` when they have arrived."""
         session = self._session
-        overdue = sum(r.overdue for r in self)
+        overdue = sum(r.overdue for r in self._each)
         reading = Reading(
             share=share,
             position=self._position,
@@ -200,19 +201,19 @@ class Readings:
 
     def close(self) -> None:
         """Cancel all reads."""
-        for reading in list(self):
+        for reading in list(self._each):
             self._withdraw(reading)
 
     def withdraw_surplus(self, lacking: int, have: Collection[int]) -> None:
         """Cancel the silent reads if as many shares as are lacking send bytes."""
         if 0 < lacking <= len(self._speaking().difference(have)):
             self._more = 0
-            for reading in [r for r in self if r.heard is None]:
+            for reading in [r for r in self._each if r.heard is None]:
                 self._withdraw(reading)
 
     def withdraw_metadata(self) -> list[Share]:
         """Cancel the reads of metadata that is now known; return their shares."""
-        shares = [r.share for r in self if r.again]
+        shares = [r.share for r in self._each if r.again]
         for share in shares:
             self._withdraw(self._under_way[share])
         return shares
@@ -224,7 +225,7 @@ class Readings:
         Return when the next one becomes overdue, or infinity; None if any were marked.
         """
         now = self._session.reactor.seconds()
-        waiting = [reading for reading in self if not reading.overdue]
+        waiting = [reading for reading in self._each if not reading.overdue]
         if not waiting:
             return inf
         due, found = inf, False

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from math import inf
-from random import Random
 from typing import Any, Literal
 
 import simpy
 
 from firstk.harness.grid.pause import Pause
 from firstk.harness.kernel.environment import Environment
-from firstk.harness.kernel.rng import stream
+from firstk.harness.kernel.rng import draws
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
@@ -120,18 +119,18 @@ class Link:
         self._server = server
 
     @cached_property
-    def _random(self) -> Random:
-        return stream(self._seed, self._server, "rtt")
+    def _draws(self) -> Iterator[float]:
+        return draws(self._law.sample, self._seed, self._server, "rtt")
 
     @cached_property
     def _drawn_once(self) -> float:
-        return self._law.sample(self._random)
+        return next(self._draws)
 
     def round_trip(self) -> float:
         """Return the round-trip time of the next request, in seconds."""
         if self._constant is not None:
             return self._constant
-        return self._drawn_once if self._per == "server" else self._law.sample(self._random)
+        return self._drawn_once if self._per == "server" else next(self._draws)
 
     def throttle(self, env: Environment, faults: Sequence[Fault]) -> None:
         """Let the server's faults limit its uplink from now on; see `SharedChannel.throttle`."""

@@ -106,7 +106,7 @@ def delaying(
     for time, holding in _held(concerning, operation, course.arrives):
         if time > now:
             break
-        yield from holding
+        yield from (i for i, _ in holding)
 
 
 def failing(operation: Operation, course: RequestTiming, chances: Sequence[float]) -> Iterator[int]:
@@ -125,11 +125,11 @@ def _taken_up(
 
     Both are infinity if that never happens.
     """
-    fails, kinds = inf, dict(faults)
+    fails = inf
     for time, holding in _held(faults, operation, arrives):
         if not holding:
             return time, fails
-        fails = min(fails, *(kinds[i].fails(sent) for i in holding))
+        fails = min(fails, *(fault.fails(sent) for _, fault in holding))
     return inf, fails
 
 
@@ -139,14 +139,14 @@ _MOST_HELD = 100
 
 def _held(
     faults: Sequence[tuple[int, Fault]], operation: Operation, time: float
-) -> Iterator[tuple[float, list[int]]]:
+) -> Iterator[tuple[float, list[tuple[int, Fault]]]]:
     """Yield when a request that arrives at `time` could be taken up, and which faults hold it then.
 
     At the last of these times no fault holds it, unless it is held forever.
     """
     for _ in range(_MOST_HELD):
         holding = [(i, f) for i, f in faults if f.active(time) and f.holds(operation)]
-        yield time, [i for i, _ in holding]
+        yield time, holding
         if not holding:
             return
         time = holding[0][1].spell(time)[1]

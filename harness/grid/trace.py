@@ -63,10 +63,10 @@ class Exchange(_Sent):
     source: Place | None = None
 
     def __str__(self) -> str:
-        text = f"{self.number} {self.server} {self.operation}"
-        if self.operation == "read":
-            text += f" {self.share} {self.offset} {self.length}"
-        return text
+        request = f"{self.number} {self.server} {self.operation}"
+        if self.operation != "read":
+            return request
+        return f"{request} {self.share} {self.offset} {self.length}"
 
     @property
     def detail(self) -> str:
@@ -114,7 +114,8 @@ class TraceEvent(NamedTuple):
         time, kind, exchange, _, _ = self
         if exchange is None:
             return f"{time:.9g} {kind} {self.detail} "
-        return f"{time:.9g} {kind} {exchange} {self.detail}"
+        detail = "" if kind == "sent" else exchange.detail
+        return f"{time:.9g} {kind} {exchange} {detail}"
 
 
 class Totals(NamedTuple):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
+from functools import lru_cache
 from hashlib import sha256
 from random import Random
+from threading import get_ident
+
+#: How many draws of a stream are kept for others that draw the same.
+_KEPT = 64
 
 #: The streams that replace those of their purposes.
 _given: dict[tuple[str, ...], Random] = {}
@@ -31,3 +37,30 @@ def stream(seed: int, *purpose: str) -> Random:
         return given
     name = "\0".join([str(seed), *purpose])
     return Random(int.from_bytes(sha256(name.encode()).digest(), "big"))
+
+
+def draws(draw: Callable[[Random], float], seed: int, *purpose: str) -> Iterator[float]:
+    """Yield what `draw` returns for the stream of a purpose, again and again.
+
+    The other strategies draw the same in the run of a seed, and so does the bound. To make a stream
+    takes longer than to draw from it, so the first draws are kept for them.
+    """
+    if (given := _given.get(purpose)) is not None:
+        while True:
+            yield draw(given)
+    random, known = _begun(get_ident(), draw, seed, *purpose)
+    for place in range(_KEPT):
+        if place == len(known):
+            known.append(draw(random))
+        yield known[place]
+    random = copy(random)
+    while True:
+        yield draw(random)
+
+
+@lru_cache(maxsize=1_000)
+def _begun(
+    thread: int, draw: Callable[[Random], float], seed: int, *purpose: str
+) -> tuple[Random, list[float]]:
+    """Return a stream, and the draws that were made from it."""
+    return stream(seed, *purpose), []

@@ -342,7 +342,7 @@ def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
     return errors[0] if errors else None
 
 
-#: The garbage of the whole process is collected once per this many runs.
+#: Once per this many runs, the garbage of the whole process is collected if there may be much.
 _FULL_COLLECTION = 500
 
 #: How many objects a run may allocate before the garbage collector starts: most of a run's
@@ -350,6 +350,7 @@ _FULL_COLLECTION = 500
 _YOUNG = 20_000
 
 _runs = count(1)
+_old = 0  # the number of objects after the last collection of them all
 
 
 @implementer(ILogObserver)
@@ -370,7 +371,7 @@ class _Failures:
 def logged_errors(failures: list[BaseException]) -> Iterator[None]:
     """Record errors that would otherwise only reach Twisted's log as failures of the run."""
     if next(_runs) % _FULL_COLLECTION == 0:
-        gc.collect()  # objects that every run freezes would otherwise never be collected
+        _collect_old()
     # A Deferred logs its failure when it is garbage-collected. Freeze the existing objects, so that
     # none of them is collected during the run, and the collection after it is fast. Collect the
     # run's own garbage before the end: later it would be among the existing objects.
@@ -378,9 +379,21 @@ def logged_errors(failures: list[BaseException]) -> Iterator[None]:
     try:
         with _gc_threshold, observed(failures):
             yield
-            gc.collect()
+            # Unless it was long, all of the run's objects are young; to collect only these is fast.
+            gc.collect(2 if gc.get_objects(2) else 1)
     finally:
         gc.unfreeze()
+
+
+def _collect_old() -> None:
+    """Collect the garbage of the whole process, if it has become larger by a quarter.
+
+    Runs freeze it and collect their own, so the garbage collector itself never gets that far.
+    """
+    global _old
+    if len(gc.get_objects()) > 1.25 * _old:
+        gc.collect()
+        _old = len(gc.get_objects())
 
 
 class _GcThreshold:
