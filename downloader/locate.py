@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Any, cast
 
@@ -39,8 +39,8 @@ class _Answer:
     connection: IStorageServer
     server: str
     said: str | None = "no answer"
-    refused: list[str] = field(default_factory=list)
-    shares: list[Share] = field(default_factory=list)
+    refused: Sequence[str] = ()
+    shares: Sequence[Share] = ()
     late: bool = False
     attempts: int = 0
     again_at: float = inf
@@ -48,7 +48,7 @@ class _Answer:
     def account(self) -> str:
         """Return one line: what the server answered, and why its shares could not be used."""
         shares = [f"share {share.number}: {share.state}" for share in self.shares]
-        said = self.said or "; ".join(shares + self.refused) or "no shares"
+        said = self.said or "; ".join([*shares, *self.refused]) or "no shares"
         return f"{self.server}: {said}" + (" (too late, ignored)" if self.late else "")
 
 
@@ -232,7 +232,7 @@ class ShareFinder:
         except BaseException:  # it may not be a mapping, or be a hostile one
             answer.said = f"answered {type(buckets).__name__}, not buckets"
             return
-        before = {share.number: share for share in answer.shares}
+        before = {share.number: share for share in answer.shares} if answer.shares else {}
         found = []
         for number, bucket in items:
             if type(number) is int and 0 <= number < self._session.cap.n:
@@ -248,8 +248,10 @@ class ShareFinder:
             elif len(answer.refused) < _MOST_REFUSED:
                 plain = type(number) in (int, bool, float, str, bytes)
                 name = shown(number, 40) if plain else type(number).__name__
-                answer.refused.append(f"no share can have the number {name:.40}")
-        answer.shares += found
+                answer.refused = [*answer.refused, f"no share can have the number {name:.40}"]
+        if not found:
+            return
+        answer.shares = [*answer.shares, *found]
         if not self.closed:
             self.shares += found
             self._numbers.update(share.number for share in found)

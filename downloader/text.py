@@ -33,6 +33,8 @@ def cut(text: str, most: int) -> str:
 
 def one_line(text: str, most: int = _LINE) -> str:
     """Return a text on one line, truncated if it is too long."""
+    if type(text) is str and len(text) <= most and text.isalnum():
+        return text  # such as the name of a server
     head = cut(text, 5 * most)
     return cut(" ".join(head.split()), most)
 

@@ -198,11 +198,13 @@ def other_downloaders(names: Sequence[str], hint: str = "--downloader") -> list[
 
     `hint` is the option or file that names them, for error messages.
     """
+    from firstk.harness.kernel.standard_streams import keep_log_off_stderr
     from firstk.harness.run.under_test import DownloaderError, find_downloader, is_external
     from firstk.scenarios.model import TAHOE
 
     if names:
         _make_importable()
+        keep_log_off_stderr()
     # Tahoe-LAFS comes last: it loads the real reactor, which would hide that another one does too.
     for name in sorted(names, key=TAHOE.__eq__):
         if not is_external(name):

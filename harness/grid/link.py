@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import cached_property
 from math import inf
 from typing import Any, Literal
 
@@ -110,27 +109,28 @@ class Link:
         uplink: SharedChannel | None = None,
         downlink: SharedChannel | None = None,
     ) -> None:
-        self.lines = [line for line in (uplink, downlink) if line is not None]
+        self.lines = tuple(line for line in (uplink, downlink) if line is not None)
         self._uplink = uplink
         self._law = law
         self._constant = law.value if law.law == "constant" else None
         self._per = per
         self._seed = seed
         self._server = server
-
-    @cached_property
-    def _draws(self) -> Iterator[float]:
-        return draws(self._law.sample, self._seed, self._server, "rtt")
-
-    @cached_property
-    def _drawn_once(self) -> float:
-        return next(self._draws)
+        self._draws: Iterator[float] | None = None
+        self._drawn_once: float | None = None
 
     def round_trip(self) -> float:
         """Return the round-trip time of the next request, in seconds."""
         if self._constant is not None:
             return self._constant
-        return self._drawn_once if self._per == "server" else next(self._draws)
+        if self._drawn_once is not None:
+            return self._drawn_once
+        if self._draws is None:
+            self._draws = draws(self._law.sample, self._seed, self._server, "rtt")
+        drawn = next(self._draws)
+        if self._per == "server":
+            self._drawn_once = drawn
+        return drawn
 
     def throttle(self, env: Environment, faults: Sequence[Fault]) -> None:
         """Let the server's faults limit its uplink from now on; see `SharedChannel.throttle`."""
@@ -138,7 +138,7 @@ class Link:
             if not any(fault.throttles for fault in faults):
                 return
             self._uplink = SharedChannel(env, inf)
-            self.lines.insert(0, self._uplink)
+            self.lines = self._uplink, *self.lines
         self._uplink.throttle(self, faults)
 
     def carry(

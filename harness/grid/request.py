@@ -51,7 +51,7 @@ class _Sent:
     answer: MakeAnswer
     rtt: float
     work: float
-    chances: list[float]
+    chances: Sequence[float]
     queued: bool
     ready: float
 

@@ -173,7 +173,7 @@ class SimServer:
         drawn = self._chances.add(fault)
         for request in self._outstanding:
             if request.exchange.operation != "connect":
-                request.chances.append(drawn[request.number])
+                request.chances = [*request.chances, drawn[request.number]]
         if self._set_up is not None:
             self._set_up.add(fault)
         self._look_at(self.faults)

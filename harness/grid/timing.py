@@ -164,7 +164,7 @@ class FaultDraws:
     def __init__(self, faults: Sequence[Fault], seed: int, server: str) -> None:
         self.seed = seed
         self._server = server
-        self._streams: list[Random | None] = []
+        self._streams: Sequence[Random | None] = ()
         self.requests = 0  # the number of requests so far
         for fault in faults:
             self.add(fault)
@@ -173,15 +173,13 @@ class FaultDraws:
         """Add a fault; return its draws for the requests so far."""
         before = sum(random is not None for random in self._streams)
         drawn = stream(self.seed, self._server, f"fault {before}") if fault.stochastic else None
-        self._streams.append(drawn)
+        self._streams = [*self._streams, drawn]
         return [_next(drawn) for _ in range(self.requests)]
 
-    def draw(self) -> list[float]:
+    def draw(self) -> Sequence[float]:
         """Return a number from 0 up to 1 for each fault; 1 for faults that are not stochastic."""
         self.requests += 1
-        if not self._streams:
-            return []
-        return [_next(random) for random in self._streams]
+        return [_next(random) for random in self._streams] if self._streams else ()
 
 
 def _next(random: Random | None) -> float:

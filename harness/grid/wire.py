@@ -35,7 +35,7 @@ class SetUp:
         """Draw for one more fault from now on."""
         self._chances.add(fault)
 
-    def draw(self) -> tuple[float, list[float]]:
+    def draw(self) -> tuple[float, Sequence[float]]:
         """Return the duration of the next set-up, and the draw for each fault."""
         time = 0.0 if self.law is None else self.law.sample(self._random)
         return time, self._chances.draw()
@@ -49,7 +49,7 @@ class Attempt(NamedTuple):
 
     course: RequestTiming
     time: float
-    chances: list[float]
+    chances: Sequence[float]
 
     @property
     def up(self) -> float:

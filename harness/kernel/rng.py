@@ -10,8 +10,9 @@ from hashlib import sha256
 from random import Random
 from threading import get_ident
 
-#: How many draws of a stream are kept for others that draw the same.
-_KEPT = 64
+#: How many streams of a seed are kept, and how many draws of each.
+_MOST_STREAMS = 100
+_MOST_DRAWS = 64
 
 #: The streams that replace those of their purposes.
 _given: dict[tuple[str, ...], Random] = {}
@@ -43,13 +44,17 @@ def draws(draw: Callable[[Random], float], seed: int, *purpose: str) -> Iterator
     """Yield what `draw` returns for the stream of a purpose, again and again.
 
     The other strategies draw the same in the run of a seed, and so does the bound. To make a stream
-    takes longer than to draw from it, so the first draws are kept for them.
+    takes longer than to draw from it, so the first draws of the first streams are kept for them.
     """
-    if (given := _given.get(purpose)) is not None:
-        while True:
-            yield draw(given)
-    random, known = _begun(get_ident(), draw, seed, *purpose)
-    for place in range(_KEPT):
+    streams = _streams_of(get_ident(), seed)
+    if (begun := streams.get((draw, purpose))) is None or purpose in _given:
+        random = stream(seed, *purpose)
+        if len(streams) == _MOST_STREAMS or purpose in _given:
+            while True:
+                yield draw(random)
+        begun = streams[draw, purpose] = random, []
+    random, known = begun
+    for place in range(_MOST_DRAWS):
         if place == len(known):
             known.append(draw(random))
         yield known[place]
@@ -58,9 +63,9 @@ def draws(draw: Callable[[Random], float], seed: int, *purpose: str) -> Iterator
         yield draw(random)
 
 
-@lru_cache(maxsize=1_000)
-def _begun(
-    thread: int, draw: Callable[[Random], float], seed: int, *purpose: str
-) -> tuple[Random, list[float]]:
-    """Return a stream, and the draws that were made from it."""
-    return stream(seed, *purpose), []
+@lru_cache(maxsize=16)
+def _streams_of(
+    thread: int, seed: int
+) -> dict[tuple[Callable[[Random], float], tuple[str, ...]], tuple[Random, list[float]]]:
+    """Return the streams of a seed that are kept, each with the draws made from it so far."""
+    return {}

@@ -110,7 +110,7 @@ def observe(
     if scenario.grid.transport == TAHOE_HTTPS:
         return _over_https(scenario, strategy, run, seed, timeout)
     failures: list[BaseException] = []
-    with logged_errors(failures):
+    with logged_errors(failures, scenario.grid.servers):
         trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout, look, sources)
     if scenario.reads is not None:
         return finish_reads(scenario, strategy, run, seed, trace, endings, failures, unmet)
@@ -345,9 +345,10 @@ def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
 #: Once per this many runs, the garbage of the whole process is collected if there may be much.
 _FULL_COLLECTION = 500
 
-#: How many objects a run may allocate before the garbage collector starts: most of a run's
-#: objects live until its end.
+#: How many objects a run may allocate before the garbage collector starts, at the least and for
+#: each server: most of a run's objects live until its end.
 _YOUNG = 20_000
+_YOUNG_PER_SERVER = 10
 
 _runs = count(1)
 _old = 0  # the number of objects after the last collection of them all
@@ -368,21 +369,30 @@ class _Failures:
 
 
 @contextmanager
-def logged_errors(failures: list[BaseException]) -> Iterator[None]:
-    """Record errors that would otherwise only reach Twisted's log as failures of the run."""
+def logged_errors(failures: list[BaseException], servers: int = 0) -> Iterator[None]:
+    """Record errors that would otherwise only reach Twisted's log as failures of the run.
+
+    Garbage is collected less often meanwhile, depending on the number of servers.
+    """
     if next(_runs) % _FULL_COLLECTION == 0:
         _collect_old()
     # A Deferred logs its failure when it is garbage-collected. Freeze the existing objects, so that
     # none of them is collected during the run, and the collection after it is fast. Collect the
     # run's own garbage before the end: later it would be among the existing objects.
     gc.freeze()
+    before = _collections()
     try:
-        with _gc_threshold, observed(failures):
+        with _garbage.kept(max(_YOUNG, _YOUNG_PER_SERVER * servers)), observed(failures):
             yield
-            # Unless it was long, all of the run's objects are young; to collect only these is fast.
-            gc.collect(2 if gc.get_objects(2) else 1)
+            # Most runs are so short that all of their objects are young.
+            gc.collect(1 if _collections() == before else 2)
     finally:
         gc.unfreeze()
+
+
+def _collections() -> int:
+    """Return how often objects that are not young have been collected."""
+    return sum(generation["collections"] for generation in gc.get_stats()[1:])
 
 
 def _collect_old() -> None:
@@ -396,7 +406,7 @@ def _collect_old() -> None:
         _old = len(gc.get_objects())
 
 
-class _GcThreshold:
+class _Garbage:
     """Makes garbage collection less frequent while a run is in progress in any thread."""
 
     def __init__(self) -> None:
@@ -404,22 +414,25 @@ class _GcThreshold:
         self._runs = 0
         self._before = self._during = gc.get_threshold()
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def kept(self, most: int) -> Iterator[None]:
+        """Let `most` objects be allocated before the garbage collector starts."""
         with self._lock:
             if self._runs == 0:
                 young, *older = self._before = gc.get_threshold()
-                gc.set_threshold(young and max(young, _YOUNG), *older)
+                gc.set_threshold(young and max(young, most), *older)
                 self._during = gc.get_threshold()
             self._runs += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._runs -= 1
+                if self._runs == 0 and gc.get_threshold() == self._during:
+                    gc.set_threshold(*self._before)
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._runs -= 1
-            if self._runs == 0 and gc.get_threshold() == self._during:
-                gc.set_threshold(*self._before)
 
-
-_gc_threshold = _GcThreshold()
+_garbage = _Garbage()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Protocol, TypeVar
 
+from firstk.harness.kernel.standard_streams import keep_log_off_stderr
 from firstk.harness.sweep.batch import Batch, BatchResult, run_batch
 
 _Of = TypeVar("_Of")
@@ -120,6 +121,7 @@ def _kill_forkserver() -> None:
 def _begin(alive: Connection) -> None:
     """Start a worker's life, which ends when the process that reads its results ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent reacts to Ctrl-C
+    keep_log_off_stderr()
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 
 

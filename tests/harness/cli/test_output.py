@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from tests.harness.command_line import firstk, unmet
+from tests.harness.command_line import firstk, process, unmet
 
 
 @pytest.mark.parametrize("command", ["run", "compare"])
@@ -61,3 +62,26 @@ def test_unwritable_trace(tmp_path: Path) -> None:
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"cannot write {tmp_path}/file/t: Not a directory" in result.stderr
+
+
+_LOSES = """
+from twisted.internet.defer import fail
+
+from firstk.downloader import download
+
+
+def lose(reactor, servers, cap, consumer):
+    fail(ValueError("lost"))
+    return download(reactor, servers, cap, consumer)
+"""
+
+
+def test_no_log(tmp_path: Path) -> None:
+    """An error that a downloader loses is a failure of the run, and is printed only as such."""
+    (tmp_path / "loses.py").write_text(_LOSES)
+    options = "--downloader", "loses:lose"
+    result = process("run", "one-hung", *options, cwd=tmp_path, stdout=PIPE, stderr=PIPE)
+
+    assert "loses:lose, seed 0: ValueError: lost" in result.stdout
+    assert "Unhandled error in Deferred" not in result.stderr
+    assert "Traceback" not in result.stderr
