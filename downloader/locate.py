@@ -65,6 +65,7 @@ class ShareFinder:
         self.closed = not servers
         self._session = session
         self._servers = servers
+        self._total = len(servers)
         self._answers: list[_Answer] = []  # of the servers that were queried
         self._settled = 0
         self._spans = guessed_spans(session.cap, offset) if session.strategy.speculates else []
@@ -79,7 +80,7 @@ class ShareFinder:
     def has_room(self) -> bool:
         """Whether `ask_more` would query another server."""
         asked = len(self._answers)
-        if asked >= len(self._servers) or len(self._waiting) >= self._window:
+        if asked >= self._total or len(self._waiting) >= self._window:
             return False
         return asked < self._session.cap.k or self._delay_is_over
 
@@ -116,7 +117,7 @@ class ShareFinder:
         self.ask_more()
         if self._settled != settled:
             return None
-        if len(self._answers) == len(self._servers):
+        if len(self._answers) == self._total:
             return inf
         return self._due() if self._delay_is_over else min(self._due(), self._more_at)
 
@@ -293,7 +294,7 @@ class ShareFinder:
     def _check(self) -> None:
         """Check whether locating has ended; called once per answer, whatever it contains."""
         session = self._session
-        all_answered = self._settled == len(self._servers)
+        all_answered = self._settled == self._total
         enough = len(self._numbers) >= session.cap.k
         ends = all_answered or (enough and session.strategy.locating_ends == "k-distinct")
         if (all_answered and not self._away) or (
@@ -315,7 +316,7 @@ class ShareFinder:
         `silence` is the time without progress, in seconds, if the download gave up.
         """
         lines = [answer.account() for answer in self._answers]
-        rest = range(len(lines), len(self._servers))
+        rest = range(len(lines), self._total)
         lines += [f"{_name(self._servers[place], place)}: not asked" for place in rest]
         return NotEnoughSharesError.of(have, self._session.cap.k, lines, silence)
 

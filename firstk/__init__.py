@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from firstk.harness.net.network import Network as Network
     from firstk.harness.net.packet import Packet as Packet
     from firstk.harness.net.unanswered import Unanswered as Unanswered
+    from firstk.harness.run.finish import Run as Run
     from firstk.harness.run.independence import StateError as StateError
     from firstk.harness.run.result import Result as Result
-    from firstk.harness.run.simulate import Run as Run
     from firstk.harness.run.simulate import simulate as simulate
     from firstk.harness.run.under_test import DownloaderError as DownloaderError
     from firstk.harness.run.under_test import MisconductError as MisconductError
@@ -98,7 +98,8 @@ _MODULES = {
     "harness.net.unanswered": ("Unanswered",),
     "harness.run.independence": ("StateError",),
     "harness.run.result": ("Result",),
-    "harness.run.simulate": ("Run", "simulate"),
+    "harness.run.finish": ("Run",),
+    "harness.run.simulate": ("simulate",),
     "harness.run.under_test": ("MisconductError", "DownloaderError"),
     "harness.testing.pytest_api": ("Firstk", "UnmetError"),
     "harness.testing.simgrid": ("SimGrid",),

@@ -198,7 +198,7 @@ def other_downloaders(names: Sequence[str], hint: str = "--downloader") -> list[
 
     `hint` is the option or file that names them, for error messages.
     """
-    from firstk.harness.kernel.standard_streams import keep_log_off_stderr
+    from firstk.harness.kernel.lost_errors import keep_log_off_stderr
     from firstk.harness.run.under_test import DownloaderError, find_downloader, is_external
     from firstk.scenarios.model import TAHOE
 

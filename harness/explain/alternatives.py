@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from firstk.harness.explain.traits import Trait, removing, traits_of, words_of_all
-from firstk.harness.run.simulate import Run, observe
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import observe
 from firstk.scenarios.model import Scenario, Servers
 
 #: With at most this many faults, every combination of them is run.

@@ -16,8 +16,9 @@ from firstk.harness.explain.minimal import Minimal, minimal_sets
 from firstk.harness.explain.traits import Trait, chance_of, traits_of, without, words_of_all
 from firstk.harness.kernel.raised import AbortedError
 from firstk.harness.run.bound import bound
+from firstk.harness.run.finish import Run
 from firstk.harness.run.result import Result, unmet
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.simulate import simulate
 from firstk.harness.run.summary import verdict
 from firstk.harness.run.under_test import DownloaderSpec
 from firstk.harness.stats.formats import seconds

@@ -11,8 +11,9 @@ from firstk.harness.grid.trace import Exchange
 from firstk.harness.kernel.isolation import EscapeError
 from firstk.harness.kernel.raised import AbortedError, raised_at
 from firstk.harness.run.comparison import expectation
+from firstk.harness.run.finish import Run
 from firstk.harness.run.result import Result
-from firstk.harness.run.simulate import Run, observe
+from firstk.harness.run.simulate import observe
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.stats.formats import seconds
 from firstk.scenarios.model import Expectation, Scenario

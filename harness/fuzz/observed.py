@@ -17,8 +17,9 @@ from firstk.harness.grid.trace import Exchange
 from firstk.harness.kernel.isolation import EscapeError
 from firstk.harness.kernel.raised import AbortedError
 from firstk.harness.run.bound import Bound, bound
+from firstk.harness.run.finish import Run
 from firstk.harness.run.result import Result
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.simulate import simulate
 from firstk.harness.run.under_test import MisconductError, is_external
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.model import MadeUpFile, Scenario

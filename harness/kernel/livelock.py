@@ -41,6 +41,7 @@ class AtOnce:
         self.looks = False
         self._env = env
         self.most = most
+        self._unobserved = most - _LOOKED_AT
         self._time = env.now
         self._count = 0
         self._seen: Counter[str] = Counter()
@@ -51,7 +52,7 @@ class AtOnce:
             self._time = now
             self.reset()
         self._count = count = self._count + 1
-        if count <= self.most - _LOOKED_AT:
+        if count <= self._unobserved:
             return None
         self.looks = True
         return None if count <= self.most else self._error()

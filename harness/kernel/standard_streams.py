@@ -1,15 +1,12 @@
-"""Standard output and error in a run: they stay open, and Twisted's log does not go there."""
+"""Standard output and error stay open in a run, whatever code under test does to them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from types import FrameType
 from typing import Any
-
-from twisted.logger import globalLogBeginner
 
 from firstk.harness.kernel.raised import AbortedError, is_under_test, place
 
@@ -52,13 +49,3 @@ def kept_open(failures: list[BaseException]) -> Iterator[None]:
         for name, stand in stands.items():
             if getattr(sys, name) is stand:
                 setattr(sys, name, stand._stream)
-
-
-@cache  # to begin to log twice is a warning
-def keep_log_off_stderr() -> None:
-    """Stop Twisted from printing critical events to standard error, in this whole process.
-
-    Twisted does so until a program begins to log. Of a run, these events are failures, which are
-    reported as such.
-    """
-    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)

@@ -18,7 +18,8 @@ from firstk.harness.live.worlds import (
     Pair,
     WorldsCompared,
 )
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 from firstk.scenarios.transport import OBJECTS
 

@@ -11,7 +11,7 @@ from typing import Any
 from firstk.harness.grid.build import ServerSpec, server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Exchange
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.scenarios.faults import Hung, Operation, Slow
 from firstk.scenarios.model import Scenario, Servers
 

@@ -18,6 +18,7 @@ from firstk.harness.grid.build import ServerSpec, in_download_order, server_spec
 from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.grid.files import GridFile, file_of
 from firstk.harness.grid.trace import Trace
+from firstk.harness.kernel.lost_errors import logged_errors
 from firstk.harness.kernel.raised import as_error
 from firstk.harness.kernel.rng import stream
 from firstk.harness.live.clock import RunClock
@@ -27,7 +28,7 @@ from firstk.harness.live.measured import Times
 from firstk.harness.live.processes import Keeper, LiveError
 from firstk.harness.live.traced import TracedServer, Tracer
 from firstk.harness.run.download import DownloadOutcome
-from firstk.harness.run.simulate import Run, finish_run, logged_errors
+from firstk.harness.run.finish import Run, finish_run
 from firstk.harness.run.under_test import DownloaderSpec, DownloadRequest, find_downloader
 from firstk.scenarios.faults import Operation
 from firstk.scenarios.model import Scenario

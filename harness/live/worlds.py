@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from firstk.harness.run.comparison import expectation
+from firstk.harness.run.finish import Run
 from firstk.harness.run.result import Result, unmet
-from firstk.harness.run.simulate import Run
 from firstk.harness.stats import figures
 from firstk.harness.stats.formats import seconds
 from firstk.scenarios.model import Scenario

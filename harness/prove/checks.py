@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from firstk.harness.fuzz.invariants import INVARIANTS, Violation, broken_by
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 
 #: Without `survives`: the proof itself checks that a download with K good shares succeeds.
 _CHOSEN = [invariant for invariant in INVARIANTS if invariant.alone and invariant.demanded]

@@ -23,8 +23,9 @@ from firstk.harness.grid.files import file_of
 from firstk.harness.kernel.watchdog import StuckError
 from firstk.harness.prove.cases import Case, Delay, Setting, Space
 from firstk.harness.prove.checks import broken_in
+from firstk.harness.run.finish import Run
 from firstk.harness.run.result import Result
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.simulate import simulate
 from firstk.harness.run.under_test import DownloaderSpec, is_external, name_of
 from firstk.scenarios.model import OTHER
 

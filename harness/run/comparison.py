@@ -9,8 +9,8 @@ from firstk.downloader import DownloadError
 from firstk.harness.grid.untriggered import Unmet
 from firstk.harness.kernel.raised import AbortedError, traceback_of, where
 from firstk.harness.run.bound import Bound
+from firstk.harness.run.finish import Run
 from firstk.harness.run.result import Result, unmet
-from firstk.harness.run.simulate import Run
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.under_test import is_external
 from firstk.scenarios.model import OTHER, Expectation, Scenario

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from firstk.downloader.text import shown
 from firstk.harness.grid.trace import TraceEvent
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.scenarios.reading import RECORD, begins_with, read_text
 
 #: The first line of a file of events; the number is the version of the format.

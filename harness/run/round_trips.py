@@ -15,7 +15,7 @@ from firstk.harness.net.packet import Packet
 from firstk.harness.net.unanswered import shown_time
 
 if TYPE_CHECKING:
-    from firstk.harness.run.simulate import Run
+    from firstk.harness.run.finish import Run
 
 #: The host on which a downloader runs.
 CLIENT = "client"

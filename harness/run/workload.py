@@ -19,14 +19,15 @@ from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.untriggered import untriggered_faults
 from firstk.harness.kernel.interrupt import interruptible
 from firstk.harness.kernel.isolation import isolated
+from firstk.harness.kernel.lost_errors import logged_errors
 from firstk.harness.kernel.raised import error_name
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.harness.run.download import SimulatedDownload
+from firstk.harness.run.finish import combine_failures, finish_run
 from firstk.harness.run.result import Result
 from firstk.harness.run.session import Session
-from firstk.harness.run.simulate import combine_failures, finish_run, logged_errors
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.run.workload_result import Tally, WorkloadResult
 from firstk.scenarios.base import MAX_MADE_UP_SIZE

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Protocol, TypeVar
 
-from firstk.harness.kernel.standard_streams import keep_log_off_stderr
+from firstk.harness.kernel.lost_errors import keep_log_off_stderr
 from firstk.harness.sweep.batch import Batch, BatchResult, run_batch
 
 _Of = TypeVar("_Of")

@@ -25,9 +25,10 @@ from firstk.harness.grid.untriggered import (
 from firstk.harness.kernel.raised import own_traceback, where
 from firstk.harness.net.network import Network
 from firstk.harness.run.comparison import expectation, replay
+from firstk.harness.run.finish import Run
 from firstk.harness.run.independence import Made, StateError, check, last_first
 from firstk.harness.run.result import Result, unmet
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.simulate import simulate
 from firstk.harness.run.under_test import (
     DownloaderError,
     DownloaderSpec,

@@ -29,14 +29,15 @@ from firstk.harness.kernel.condition import ConditionNeverMetError
 from firstk.harness.kernel.interrupt import interruptible
 from firstk.harness.kernel.isolation import isolated, not_watched
 from firstk.harness.kernel.livelock import LivelockError
+from firstk.harness.kernel.lost_errors import observed
 from firstk.harness.kernel.raised import error_name
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
 from firstk.harness.run.download import SimulatedDownload
+from firstk.harness.run.finish import Run, combine_failures, finish_run
 from firstk.harness.run.result import Result
 from firstk.harness.run.session import Session, drop_frames
-from firstk.harness.run.simulate import Run, combine_failures, finish_run, observed
 from firstk.harness.run.under_test import DownloaderSpec, find_reader, name_of
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.load import entry_from, from_tables

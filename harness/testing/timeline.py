@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from firstk.harness.grid.trace import Exchange
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.harness.run.summary import verdict
 from firstk.harness.stats.formats import seconds
 

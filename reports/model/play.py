@@ -13,7 +13,7 @@ from firstk.harness.grid.build import server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Exchange
 from firstk.harness.run.comparison import Compared
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.reports.model.requests import Bar, bars_of
 from firstk.reports.model.source_lines import code_of, line_of
 from firstk.scenarios.model import MadeUpFile, Scenario

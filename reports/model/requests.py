@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from firstk.harness.grid.trace import Exchange
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 
 from firstk.harness.explain.alternatives import Alternatives, Gone
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.summary import verdict
 from firstk.harness.stats.formats import seconds

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from firstk.harness.live.worlds import SIMULATED, InWorlds, WorldsCompared
 from firstk.harness.run.comparison import Compared
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.reports.plots import style, timeline
 from firstk.reports.plots.scale import small_print, title

@@ -24,7 +24,7 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
 from firstk.harness.run.comparison import Compared
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.harness.run.summary import verdict
 from firstk.harness.stats.formats import seconds
 from firstk.reports.model.requests import Bar, bars_of

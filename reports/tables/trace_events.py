@@ -14,7 +14,7 @@ from itertools import count
 from math import inf
 from typing import Any
 
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from firstk.reports.model.requests import Bar, bars_of
 from firstk.reports.model.source_lines import line_of
 

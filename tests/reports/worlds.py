@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from firstk.harness.live.worlds import LIVE, SIMULATED, InWorlds, Pair, WorldsCompared
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from firstk.harness.cli.main import main
-from firstk.harness.run.simulate import Run
+from firstk.harness.run.finish import Run
 from tests.harness.command_line import BAD, firstk, process, unmet, write
 
 

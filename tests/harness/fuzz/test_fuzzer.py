@@ -33,7 +33,8 @@ from firstk.harness.fuzz.situations import Situation
 from firstk.harness.fuzz.swarm import tables
 from firstk.harness.fuzz.vary import vary
 from firstk.harness.run.bound import Bound
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load_scenario
 from firstk.scenarios.model import Scenario
 from tests.harness.making import ROOT, constant, scenario

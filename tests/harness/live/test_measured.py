@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from firstk.harness.live.measured import MeasuredTimes, Outstanding, times_of, with_times
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, hung, scenario
 

@@ -10,7 +10,8 @@ from firstk.downloader.strategy import STRATEGIES
 from firstk.harness.prove.cases import Case, Delay, Space
 from firstk.harness.prove.kinds import DEFAULT, find_kinds
 from firstk.harness.prove.prover import Proof, Prover, _after
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from firstk.harness.run.events import Events, EventsError, as_text, is_events
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from tests.harness.making import hung, scenario
 
 

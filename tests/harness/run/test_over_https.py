@@ -17,8 +17,9 @@ from click.testing import CliRunner
 from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.harness.cli.main import main
 from firstk.harness.run.comparison import replay
+from firstk.harness.run.finish import Run
 from firstk.harness.run.round_trips import of_packets
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.simulate import simulate
 from firstk.harness.testing.pytest_api import Firstk, UnmetError
 from firstk.scenarios.load import ScenarioError, from_tables
 from firstk.scenarios.model import Scenario

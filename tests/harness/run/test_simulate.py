@@ -16,7 +16,7 @@ from firstk.downloader import DownloadStatus, download
 from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.result import Result
-from firstk.harness.run.simulate import logged_errors, simulate
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
 from tests.marks import few
@@ -614,27 +614,6 @@ def test_garbage_collector(threshold: int) -> None:
         assert (threshold, 11, 12) == gc.get_threshold()
         assert [max(threshold, 20_000) if threshold else 0] == seen
         assert gc.get_freeze_count() == 0
-    finally:
-        gc.set_threshold(*before)
-
-
-def test_garbage_collector_of_several_runs() -> None:
-    """Overlapping runs restore the setting; a change during a run is kept."""
-    before = gc.get_threshold()
-    first, second = logged_errors([]), logged_errors([])
-    try:
-        first.__enter__()
-        second.__enter__()
-        first.__exit__(None, None, None)
-
-        assert gc.get_threshold()[0] == 20_000
-        second.__exit__(None, None, None)
-
-        assert before == gc.get_threshold()
-        with logged_errors([]):
-            gc.set_threshold(321, 4, 5)
-
-        assert gc.get_threshold() == (321, 4, 5)
     finally:
         gc.set_threshold(*before)
 

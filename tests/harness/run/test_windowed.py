@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from firstk.downloader.strategy import STRATEGIES
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, hung, scenario
 

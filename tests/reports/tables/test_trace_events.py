@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import pytest
 
 from firstk.downloader.cap import CHKCap, parse_cap
-from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.finish import Run
+from firstk.harness.run.simulate import simulate
 from firstk.reports.tables.trace_events import trace_events
 from tests.reports.samples import BROKEN, HUNG, scenario
 
