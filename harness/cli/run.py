@@ -51,7 +51,7 @@ from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
     from firstk.harness.run.comparison import Compared
-    from firstk.harness.sweep.store import Row
+    from firstk.harness.sweep.rows import Row
     from firstk.scenarios.model import Scenario
 
 #: The maximum number of digits of a row number in SQLite.

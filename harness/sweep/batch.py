@@ -15,7 +15,7 @@ from firstk.harness.kernel.raised import AbortedError
 from firstk.harness.run.sample import CRASHED
 from firstk.harness.run.simulate import simulate
 from firstk.harness.run.workload import OverloadError, simulate_workload
-from firstk.harness.sweep.store import Row, RunKey, overloaded, row_of, row_of_load
+from firstk.harness.sweep.rows import Row, RunKey, overloaded, row_of, row_of_load
 from firstk.scenarios.model import Scenario
 
 

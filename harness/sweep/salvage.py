@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
-from firstk.harness.sweep.store import NoRowError, Row, Store, StoreError
+from firstk.harness.sweep.rows import Row
+from firstk.harness.sweep.store import NoRowError, Store, StoreError
 from firstk.harness.sweep.store_errors import DamageError
 
 #: The maximum number of reasons kept; further ones are only counted.

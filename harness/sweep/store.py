@@ -13,9 +13,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -23,33 +22,29 @@ from typing import Any, NamedTuple, Self
 from filelock import FileLock, Timeout
 
 from firstk.downloader.text import shown
-from firstk.harness.run.result import Result
 from firstk.harness.run.sample import (
     CRASHED,
     NO_NUMBERS,
     OVERLOADED,
-    AnyOutcome,
-    Count,
-    Flag,
-    Run,
     Sample,
-    Time,
 )
-from firstk.harness.run.workload_result import WorkloadResult
+from firstk.harness.sweep.rows import Row, check_numbers, first_row
 from firstk.harness.sweep.store_checks import (
     Columns,
-    Digest,
-    JsonLoad,
-    JsonObject,
-    Names,
-    Number,
-    Tables,
-    Values,
     Word,
     load_of,
 )
 from firstk.harness.sweep.store_errors import StoreError as StoreError
 from firstk.harness.sweep.store_errors import damaged, explaining
+from firstk.harness.sweep.store_tables import (
+    APPLICATION,
+    SCHEMA_VERSION,
+    TABLES,
+    ExperimentInfo,
+    StoredPlan,
+    StoredPoint,
+    point_row,
+)
 from firstk.scenarios.experiment import Experiment, Point
 from firstk.scenarios.hashing import scenario_hash
 from firstk.scenarios.load import NoPositions, ScenarioError, validated
@@ -57,79 +52,6 @@ from firstk.scenarios.model import Scenario
 from firstk.scenarios.plan import Plan, Target
 from firstk.scenarios.seeds import MAX_RUNS, seed_of
 from firstk.scenarios.text import cut, shell_word
-
-#: The version of the tables below; it changes whenever they do.
-SCHEMA_VERSION = 1
-
-#: The SQLite application ID of a store: "fstk".
-_APPLICATION = 0x6673746B
-
-_TABLES = """
-CREATE TABLE experiment (
-    name TEXT NOT NULL,
-    description TEXT NOT NULL,
-    strategies TEXT NOT NULL, -- JSON, in order
-    axes TEXT NOT NULL,       -- JSON, in order
-    seed INTEGER NOT NULL     -- of the first run
-);
-CREATE TABLE points (
-    point INTEGER PRIMARY KEY,
-    label TEXT NOT NULL,
-    axis_values TEXT NOT NULL,   -- JSON, in the order of the axes
-    scenario_hash TEXT NOT NULL,
-    scenario TEXT NOT NULL       -- JSON, with absolute paths
-);
-CREATE TABLE runs (
-    "row" INTEGER PRIMARY KEY,
-    point INTEGER NOT NULL REFERENCES points,
-    strategy TEXT NOT NULL,
-    run INTEGER NOT NULL,
-    seed INTEGER NOT NULL,
-    scenario_hash TEXT NOT NULL,
-    version TEXT NOT NULL,  -- of firstk
-    digest TEXT,
-    outcome TEXT NOT NULL,
-    error TEXT,
-    located REAL,
-    ttfb REAL,
-    finished REAL,
-    ended REAL,
-    queries INTEGER,
-    reads INTEGER,
-    bytes_received INTEGER,
-    content_ok INTEGER,
-    result TEXT NOT NULL,   -- JSON: what has no column
-    load TEXT               -- JSON: the result of many downloads, where there is a workload
-);
-CREATE INDEX cells ON runs
-    (point, strategy, run, outcome, ttfb, queries, reads, bytes_received, content_ok);
-"""
-
-
-class Row(NamedTuple):
-    """A run in the store. A run that crashed or was overloaded has no numbers."""
-
-    row: Number
-    point: Count
-    strategy: Word
-    run: Run
-    seed: Count
-    scenario_hash: Word
-    version: Word
-    outcome: AnyOutcome
-    digest: Digest | None = None
-    error: str | None = None
-    located: Time | None = None
-    ttfb: Time | None = None
-    finished: Time | None = None
-    ended: Time | None = None
-    queries: Count | None = None
-    reads: Count | None = None
-    bytes_received: Count | None = None
-    content_ok: Flag | None = None
-    result: JsonObject = "{}"
-    load: JsonLoad | None = None
-
 
 _ROW = Columns(Row)
 
@@ -143,92 +65,15 @@ _POINTS = "SELECT point, label, axis_values, scenario_hash, scenario FROM points
 
 _COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
 
-#: The contents of `Row.result`, as JSON.
-_REST = tuple(
-    field.name for field in fields(Result) if field.name not in {*Row._fields, "scenario"}
-)
-
-
-class RunKey(NamedTuple):
-    """The first columns of a row, which identify its run."""
-
-    row: int
-    point: int
-    strategy: str
-    run: int
-    seed: int
-    scenario_hash: str
-
-
-def row_of(place: RunKey, result: Result, version: str) -> Row:
-    """Return the row for a result of the given version of firstk."""
-    all_of_it = asdict(result)
-    rest = {key: all_of_it[key] for key in _REST if all_of_it[key] is not None}
-    columns = {key: all_of_it[key] for key in Row._fields[7:-2]}
-    return Row(
-        *place,
-        version=version,
-        **columns,
-        result=json.dumps(rest, separators=(",", ":")),
-    )
-
-
-def row_of_load(place: RunKey, load: WorkloadResult, version: str) -> Row:
-    """Return the row for a workload's result of the given version of firstk."""
-    return Row(
-        *place,
-        version=version,
-        outcome=load.outcome,
-        digest=load.digest,
-        content_ok=load.content_ok,
-        load=json.dumps(load.to_json(), separators=(",", ":")),
-    )
-
-
-def overloaded(place: RunKey, message: str, version: str) -> Row:
-    """Return the row for a run in which the grid could not carry the load; `message` says how."""
-    return Row(
-        *place,
-        version=version,
-        outcome=OVERLOADED,
-        result=json.dumps({"message": message}, separators=(",", ":")),
-    )
-
 
 class NoRowError(StoreError):
     """A store has no row with this number; the message says which rows it has."""
 
 
-class ExperimentInfo(NamedTuple):
-    """The experiment of a store: its strategies and axes, in order, and the first seed."""
-
-    name: Word
-    description: str
-    strategies: Names
-    axes: Names
-    seed: Count
-
-
 _ABOUT = Columns(ExperimentInfo)
 
 
-class StoredPoint(NamedTuple):
-    """A point of the experiment: the values of the axes, in order, and the scenario's tables."""
-
-    label: str
-    axis_values: Values
-    scenario_hash: Word
-    scenario: Tables
-
-
 _POINT = Columns(StoredPoint)
-
-
-class StoredPlan(NamedTuple):
-    """The target of a plan, as a table, and the maximum number of runs of a candidate."""
-
-    target: Tables
-    max_runs: Number
 
 
 _PLAN = Columns(StoredPlan)
@@ -293,10 +138,10 @@ class Store:
         if write and not tables:
             db.execute("PRAGMA journal_mode = WAL")
             db.executescript(
-                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION};"
+                f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
                 f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
-        elif application != _APPLICATION:
+        elif application != APPLICATION:
             raise StoreError(f"{self.path}: is another SQLite file, not a store of firstk")
         elif schema != SCHEMA_VERSION:
             raise StoreError(
@@ -382,7 +227,7 @@ class Store:
         begun, there = self._begun or (None, None)
         if begun == about and there is experiment.points:
             return  # a plan calls this for each candidate, and has many points
-        points = [(i, *_point_row(point)) for i, point in enumerate(experiment.points)]
+        points = [(i, *point_row(point)) for i, point in enumerate(experiment.points)]
         before = self._db.execute("SELECT * FROM experiment").fetchone()
         if before is None:
             with self._db:
@@ -542,7 +387,7 @@ class Store:
             *numbers, finished = _SAMPLE.checked(most)
             sample = Sample._make([*numbers, None if load is None else load_of(load), finished])
             self._check_place(row, point, strategy, sample.run)
-            _check_numbers(sample, is_load)
+            check_numbers(sample, is_load)
             return sample
 
     def _check_place(self, row: int, point: int, strategy: str, run: int) -> None:
@@ -601,7 +446,7 @@ class Store:
     def _row(self, columns: Sequence[Any]) -> Row:
         with self._explaining(f"row {columns[0]} of runs"):
             row = Row(*_ROW.checked(columns))
-            _check_numbers(row, row.load is not None)
+            check_numbers(row, row.load is not None)
             if not self._alone:
                 self._check_place(*row[:4])
                 about, hashes = self._what_is_known()
@@ -746,49 +591,6 @@ class _Version(NamedTuple):
 
 
 _VERSION = Columns(_Version)
-
-
-def _check_numbers(row: Row | Sample, is_load: bool) -> None:
-    """Raise `ValueError` if a run has not exactly the numbers that its outcome implies."""
-    if row.outcome in NO_NUMBERS:
-        if row.load is not None or row.ttfb is not None:
-            raise ValueError(f"outcome: a run that {row.outcome} has no numbers")
-    elif is_load != (row.load is not None):
-        raise ValueError(f"load: should be {'there' if is_load else 'NULL'}")
-    elif not is_load and None in (row.queries, row.reads, row.bytes_received):
-        raise ValueError(
-            f"queries, reads and bytes_received: NULL in a run that ended {row.outcome}"
-        )
-
-
-def _point_row(point: Point) -> tuple[str, str, str, str]:
-    tables = point.scenario.model_dump(
-        mode="json", exclude_none=True, exclude={"strategies", "seed", "runs", "expect"}
-    )
-    return (
-        str(point),
-        json.dumps(list(point.values.values())),
-        point.scenario_hash,
-        json.dumps(tables),
-    )
-
-
-def places(
-    experiment: Experiment, hashes: Sequence[str] | Mapping[int, str], point: int, run: int
-) -> Iterator[RunKey]:
-    """Yield the keys of a run of a point, one for each strategy.
-
-    `hashes` are those of the points' scenarios, by point number. The numbers of rows do not
-    depend on the number of runs.
-    """
-    first = first_row(len(experiment.points), len(experiment.strategies), point, run)
-    for i, strategy in enumerate(experiment.strategies):
-        yield RunKey(first + i, point, strategy, run, seed_of(experiment.seed, run), hashes[point])
-
-
-def first_row(points: int, strategies: int, point: int, run: int) -> int:
-    """Return the row number of the first strategy; the others follow it."""
-    return (run * points + point) * strategies + 1
 
 
 def _locked(path: Path) -> FileLock:

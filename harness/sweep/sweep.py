@@ -16,7 +16,8 @@ from math import ceil, inf
 from firstk.harness.run.independence import Made, SpotChecks, StateError
 from firstk.harness.run.sample import CRASHED, Sample
 from firstk.harness.sweep.batch import Batch, BatchPart, BatchResult, OtherVersionError, crashed
-from firstk.harness.sweep.store import Row, RunKey, Store, StoreError, places
+from firstk.harness.sweep.rows import Row, RunKey, places
+from firstk.harness.sweep.store import Store, StoreError
 from firstk.harness.sweep.workers import Workers, WorkersError
 from firstk.scenarios.experiment import Experiment
 

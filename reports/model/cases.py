@@ -15,7 +15,8 @@ from firstk.harness.run.comparison import Compared, replay
 from firstk.harness.run.sample import Sample
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.workload_result import WorkloadResult
-from firstk.harness.sweep.store import Store, first_row
+from firstk.harness.sweep.rows import first_row
+from firstk.harness.sweep.store import Store
 from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.workload import WorkloadSummary
 from firstk.scenarios.experiment import label

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO, get_args, get_type_hints
 
-from firstk.harness.sweep.store import Row
+from firstk.harness.sweep.rows import Row
 from firstk.scenarios.experiment import label
 
 #: The maximum number of rows in memory.

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from firstk.harness.sweep.batch import crashed
-from firstk.harness.sweep.store import Store, places
+from firstk.harness.sweep.rows import places
+from firstk.harness.sweep.store import Store
 from firstk.reports.tables.reproduce import as_json
 from firstk.scenarios.hashing import scenario_hash
 from tests.harness import plans

@@ -75,7 +75,7 @@ def test_old_garbage(monkeypatch: pytest.MonkeyPatch, objects: int, collected: b
         with logged_errors([]):
             pass
 
-        assert loop() is not None  # as it was, run 499
+        assert loop() is not None  # in run 499
         with logged_errors([]):
             pass
 

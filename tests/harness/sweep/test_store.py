@@ -22,15 +22,9 @@ from filelock import FileLock
 from firstk.harness.run.sample import CRASHED
 from firstk.harness.run.simulate import simulate
 from firstk.harness.sweep.batch import Batch, BatchResult, crashed
-from firstk.harness.sweep.store import (
-    SCHEMA_VERSION,
-    Row,
-    RunKey,
-    Store,
-    StoreError,
-    places,
-    row_of,
-)
+from firstk.harness.sweep.rows import Row, RunKey, places, row_of
+from firstk.harness.sweep.store import Store, StoreError
+from firstk.harness.sweep.store_tables import SCHEMA_VERSION
 from firstk.harness.sweep.sweep import Sweep
 from firstk.reports.model.cases import cases_of
 from firstk.reports.model.cells import cells

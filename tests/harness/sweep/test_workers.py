@@ -15,7 +15,8 @@ import pytest
 
 from firstk.harness.run.sample import CRASHED
 from firstk.harness.sweep.batch import Batch, BatchPart
-from firstk.harness.sweep.store import RunKey, Store
+from firstk.harness.sweep.rows import RunKey
+from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.workers import Cluster, Pool
 from firstk.scenarios.experiment import Experiment, load_experiment
 from tests.harness.command_line import firstk
@@ -71,7 +72,7 @@ import os, signal, sys
 from importlib.metadata import version
 from pathlib import Path
 from firstk.harness.sweep.batch import Batch, BatchPart
-from firstk.harness.sweep.store import RunKey
+from firstk.harness.sweep.rows import RunKey
 from firstk.harness.sweep.workers import Pool
 from firstk.scenarios.experiment import load_experiment
 

@@ -15,7 +15,8 @@ from firstk.harness.run.workload import simulate_workload
 from firstk.harness.stats.estimates import Interval, NotEnough
 from firstk.harness.stats.histogram import Histogram
 from firstk.harness.sweep.batch import Batch, BatchPart, run_batch
-from firstk.harness.sweep.store import Store, places
+from firstk.harness.sweep.rows import places
+from firstk.harness.sweep.store import Store
 from firstk.reports.model.cases import Case, case_of, case_of_load, cases_of
 from firstk.reports.model.workload import WorkloadSummary
 from firstk.scenarios.experiment import Experiment

@@ -18,7 +18,8 @@ from firstk.harness.run.simulate import simulate
 from firstk.harness.run.workload import simulate_workload
 from firstk.harness.stats.histogram import Histogram
 from firstk.harness.stats.theory import ForkJoin, Stage
-from firstk.harness.sweep.store import Row, RunKey, Store, places, row_of_load
+from firstk.harness.sweep.rows import Row, RunKey, places, row_of_load
+from firstk.harness.sweep.store import Store
 from firstk.reports.tables.oracle import Verdict, rows, table, verdicts
 from firstk.reports.tables.rows import as_csv, as_json, as_markdown
 from firstk.scenarios.experiment import Experiment, load_experiment

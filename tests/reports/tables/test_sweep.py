@@ -29,7 +29,8 @@ from firstk.harness.stats.estimates import (
 from firstk.harness.stats.histogram import Histogram
 from firstk.harness.sweep.batch import crashed
 from firstk.harness.sweep.precision import enough
-from firstk.harness.sweep.store import Row, RunKey, Store, places
+from firstk.harness.sweep.rows import Row, RunKey, places
+from firstk.harness.sweep.store import Store
 from firstk.reports.model.cells import cells
 from firstk.reports.tables.rows import as_csv, as_json, as_markdown
 from firstk.reports.tables.sweep import LEGEND, rows, table
