@@ -107,7 +107,9 @@ class Connection:
         """Return the buckets of a file; see `IStorageServer`."""
         return self._server.send(self._client, partial(self._buckets, storage_index), "get_buckets")
 
-    def _buckets(self, storage_index: bytes, faults: Sequence[Fault]) -> Answer | Exception:
+    def _buckets(
+        self, storage_index: bytes, faults: Sequence[Fault], taken_up: float
+    ) -> Answer | Exception:
         held = self._server.shares.get(storage_index, {})
         for share in held.values():
             if isinstance(share, UnopenedShare):
@@ -141,7 +143,7 @@ class Connection:
         if offset < 0 or length < 0:
             raise ValueError(f"a read of {length} bytes at {offset} is impossible")
 
-        def answer(faults: Sequence[Fault]) -> Answer | Exception:
+        def answer(faults: Sequence[Fault], taken_up: float) -> Answer | Exception:
             data = self._server.shares.get(storage_index, {}).get(number)
             if data is None:
                 return ServerError(f"share {number} is gone")
@@ -165,15 +167,16 @@ class ReadingConnection(Connection):
     ) -> Deferred[tuple[Mapping[int, IBucket], Mapping[int, Sequence[bytes]]]]:
         """Return the buckets of a file, and bytes of one of them; see `IReadingServer`.
 
-        While the server has a fault that concerns reads, it only answers the query.
+        If the server, or this connection, has a fault that concerns reads when it takes the query
+        up, the query is only answered.
         """
 
-        def answer(faults: Sequence[Fault]) -> Answer | Exception:
-            made = self._buckets(storage_index, faults)
+        def answer(faults: Sequence[Fault], taken_up: float) -> Answer | Exception:
+            made = self._buckets(storage_index, faults, taken_up)
             if isinstance(made, Exception):
                 return made
             pieces: dict[int, Sequence[bytes]] = {}
-            if made.shares and not self._server.hinders_reads:
+            if made.shares and not self._server.hinders_reads(self._client, taken_up):
                 chosen = min(made.shares, key=lambda share: (share < number, share))
                 data = self._server.shares[storage_index][chosen]
                 pieces[chosen] = [data[offset : offset + length] for offset, length in spans]

@@ -34,8 +34,9 @@ class Answer(NamedTuple):
     changed_by: Sequence[int] = ()  # of the faults that it was made with, the places of these
 
 
-#: A function that makes the answer to a request that meets some faults, or its error.
-MakeAnswer = Callable[[Sequence[Fault]], Answer | Exception]
+#: A function that makes the answer to a request, or its error. It is called with the faults that
+#: the request meets, and with the time at which it was taken up, in virtual seconds.
+MakeAnswer = Callable[[Sequence[Fault], float], Answer | Exception]
 
 
 @dataclass(eq=False)
@@ -97,6 +98,10 @@ class Request(_Sent):
     pause: Pause | None = None
     over: bool = False
     begun: bool = False
+
+    def make_answer(self) -> Answer | Exception:
+        """Return the answer to it, or its error."""
+        return self.answer(self.course.faults, self.course.taken_up)
 
     def wanted(self) -> bool:
         """Return whether the server should continue with it."""

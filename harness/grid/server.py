@@ -131,10 +131,10 @@ class SimServer:
         """The unanswered requests, in the order in which they were sent."""
         return [request.exchange for request in self._outstanding]
 
-    @property
-    def hinders_reads(self) -> bool:
-        """Whether the server currently has a fault that concerns reads."""
-        return any(f.active(self._env.now) and f.affects("read") for f in self.faults)
+    def hinders_reads(self, client: Client, time: float) -> bool:
+        """Return whether a fault of the server, or of this connection, concerned reads then."""
+        faults = self._wire(client).faults if self._has_wires else self.faults
+        return any(f.active(time) and f.affects("read") for f in faults)
 
     def met_faults(self) -> set[int]:
         """Return the places of the faults that have met a request."""
@@ -188,7 +188,7 @@ class SimServer:
     def _outcome(self, request: Request) -> Answer | Exception:
         failure = request.course.failure
         if failure is None:
-            return request.answer(request.course.faults)
+            return request.make_answer()
         if request.exchange.operation == "connect":
             return _refusal(failure)
         return ServerError(failure)
@@ -202,7 +202,7 @@ class SimServer:
         for request in self._outstanding:
             # Without queues, an answer is made only when it reaches the client.
             if not request.taken_up and request.course.taken_up < self._env.now:
-                request.answer = partial(_made, request.answer(request.course.faults))
+                request.answer = partial(_made, request.make_answer())
         self.shares = {storage_index: shares}
 
     def send(
@@ -306,7 +306,7 @@ class SimServer:
             number=0,
             place=self._env.take_place(),
             deferred=Deferred(lambda _: self._cancel(request)),
-            answer=lambda faults: Answer(None),
+            answer=partial(_made, Answer(None)),
             rtt=attempt.time,
             work=0.0,
             chances=attempt.chances,
@@ -593,6 +593,6 @@ def _refusal(reason: str) -> ConnectError:
     return ConnectError(string=reason)  # type: ignore[no-untyped-call]  # Twisted's
 
 
-def _made(answer: Answer | Exception, _: Sequence[Fault]) -> Answer | Exception:
+def _made(answer: Answer | Exception, *_: object) -> Answer | Exception:
     """Return the answer that was made before, whatever the current faults are."""
     return answer

@@ -136,3 +136,25 @@ def test_never_earlier_than_the_bound(more: dict[str, Any], servers: list[dict[s
                 took = simulate(one, strategy, run).result.ttfb
 
                 assert took is None or (least is not None and least <= took * (1 + 1e-9))
+
+
+@pytest.mark.parametrize(
+    ("fault", "ttfb", "least"),
+    [
+        ({"kind": "read-error", "end": 0.75}, 2.0, 1.25),
+        ({"kind": "read-error", "start": 0.75}, 1.0, 1.0),
+        ({"kind": "read-error", "start": 0.5}, None, None),
+        ({"kind": "disconnect", "after_bytes": 0, "shares": [0]}, None, None),
+    ],
+    ids=["over", "not yet", "just then", "of the connection"],
+)
+def test_faults_when_taken_up(
+    fault: dict[str, Any], ttfb: float | None, least: float | None
+) -> None:
+    """A query reads if no fault concerns reads when the server takes it up, after 0.5 s."""
+    file = {"size": 1, "k": 1, "n": 1}
+    one = scenario(
+        {"select": "0", "fault": fault}, file=file, grid=grid(servers=1, rtt=constant(1.0))
+    )
+
+    assert (simulate(one, "one-round").result.ttfb, bound(one).ttfb) == (ttfb, least)
