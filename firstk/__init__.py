@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from firstk.harness.grid.untriggered import UntriggeredFaultWarning as UntriggeredFaultWarning
     from firstk.harness.kernel.condition import ConditionNeverMetError as ConditionNeverMetError
     from firstk.harness.kernel.environment import Environment as Environment
-    from firstk.harness.kernel.isolation import EscapeError as EscapeError
+    from firstk.harness.kernel.escapes import EscapeError as EscapeError
     from firstk.harness.kernel.livelock import LivelockError as LivelockError
     from firstk.harness.kernel.reactor import SimReactor as SimReactor
     from firstk.harness.net.host import Host as Host
@@ -89,7 +89,7 @@ _MODULES = {
     "harness.grid.untriggered": ("UntriggeredFaultWarning",),
     "harness.kernel.condition": ("ConditionNeverMetError",),
     "harness.kernel.environment": ("Environment",),
-    "harness.kernel.isolation": ("EscapeError",),
+    "harness.kernel.escapes": ("EscapeError",),
     "harness.kernel.livelock": ("LivelockError",),
     "harness.kernel.reactor": ("SimReactor",),
     "harness.net.host": ("Host",),

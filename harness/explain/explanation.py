@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from firstk.harness.explain.cause import Counterfactuals, cause_of, is_well
 from firstk.harness.explain.scene import Scene, servers
 from firstk.harness.grid.trace import Exchange
-from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.escapes import EscapeError
 from firstk.harness.kernel.raised import AbortedError, raised_at
 from firstk.harness.run.comparison import expectation
 from firstk.harness.run.finish import Run

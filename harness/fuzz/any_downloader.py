@@ -15,7 +15,7 @@ from firstk.downloader.ueb import URIExtension
 from firstk.harness.fuzz.observed import CheckedRun, hangs
 from firstk.harness.fuzz.rereads import Reread
 from firstk.harness.grid.trace import Exchange
-from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.escapes import EscapeError
 from firstk.harness.kernel.raised import ExitError, where
 from firstk.harness.kernel.watchdog import StuckError
 from firstk.harness.run.bound_needs import reads_at_once, ueb_of

@@ -14,7 +14,7 @@ from firstk.harness.fuzz.rereads import Reread, rereads
 from firstk.harness.grid.build import ServerSpec, server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Exchange
-from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.escapes import EscapeError
 from firstk.harness.kernel.raised import AbortedError
 from firstk.harness.run.bound import Bound, bound
 from firstk.harness.run.finish import Run

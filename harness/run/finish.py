@@ -10,7 +10,7 @@ from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.trace import Trace
 from firstk.harness.grid.untriggered import Unmet
-from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.escapes import EscapeError
 from firstk.harness.kernel.raised import AbortedError, as_error, error_name
 from firstk.harness.kernel.watchdog import StuckError
 from firstk.harness.run.download import DownloadOutcome

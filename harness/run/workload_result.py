@@ -11,7 +11,7 @@ from typing import Any, Self
 from firstk.downloader.text import message_of
 from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.untriggered import Unmet
-from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.escapes import EscapeError
 from firstk.harness.kernel.raised import as_error, error_name
 from firstk.harness.run.result import WORST_FIRST, Outcome, Result
 from firstk.harness.run.under_test import DownloaderSpec, name_of

@@ -39,8 +39,8 @@ from twisted.internet.task import deferLater
 
 from firstk.downloader import download, parse_cap
 from firstk.harness.cli.main import main
-from firstk.harness.kernel import isolation as escapes
-from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel import isolation, stand_ins
+from firstk.harness.kernel.escapes import THREAD, EscapeError
 from firstk.harness.run import simulate as simulating
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
@@ -364,7 +364,7 @@ def test_bound_as_a_default(call: Callable[[], object], what: str, where: Any) -
 
 def test_bound_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an installed package under test, classes and defaults are watched too."""
-    monkeypatch.setattr("firstk.harness.kernel.isolation._LIBRARIES", (str(tmp_path),))
+    monkeypatch.setattr("firstk.harness.kernel.escapes._LIBRARIES", (str(tmp_path),))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "holding.py").write_text(
         "import functools, time\n"
@@ -531,7 +531,7 @@ def test_package(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     name = f"escaping_{'in' if installed else 'out'}"
     root = tmp_path / ("site-packages" if installed else "src")
     monkeypatch.setattr(
-        "firstk.harness.kernel.isolation._LIBRARIES", (str(tmp_path / "site-packages"),)
+        "firstk.harness.kernel.escapes._LIBRARIES", (str(tmp_path / "site-packages"),)
     )
     monkeypatch.syspath_prepend(str(root))
     package = root / name
@@ -547,7 +547,7 @@ def test_package(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_libraries_may_read_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed library may read the clock, as logs and metrics do, but may not wait."""
-    monkeypatch.setattr("firstk.harness.kernel.isolation._LIBRARIES", (str(tmp_path),))
+    monkeypatch.setattr("firstk.harness.kernel.escapes._LIBRARIES", (str(tmp_path),))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "a_library.py").write_text(
         "import time\ndef clock(): return time.time()\ndef wait(): time.sleep(0)\n"
@@ -1030,13 +1030,13 @@ def test_pytest(tmp_path: Path) -> None:
 def test_guide() -> None:
     """docs/boundary.md lists everything that is watched, and its links work."""
     guide = (ROOT / "docs" / "boundary.md").read_text(encoding="utf-8")
-    watched = {what for what, _ in escapes._EVENTS.values()}
+    watched = {what for what, _ in isolation._EVENTS.values()}
     watched |= {f"asyncio.{kind}" for kind in ("Event", "Queue", "TaskGroup")}
     watched.add("random.seed")
-    for module, names, why in escapes._FUNCTIONS:
-        if module is not None and why is not escapes._THREAD:
+    for module, names, why in stand_ins._FUNCTIONS:
+        if module is not None and why is not THREAD:
             watched |= {f"{module.__name__}.{name}" for name in names}
-    watched |= {f"time.{name}" for name in escapes._CLOCKS if not name.endswith("_ns")}
+    watched |= {f"time.{name}" for name in stand_ins._CLOCKS if not name.endswith("_ns")}
 
     assert {"time.sleep", "socket.connect", "asyncio.run", "time.monotonic"} < watched
     assert [what for what in sorted(watched) if f"`{what}" not in guide] == []

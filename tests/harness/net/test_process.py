@@ -18,7 +18,7 @@ import pytest
 from twisted.internet import task, threads
 from twisted.internet.task import cooperate
 
-from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.escapes import EscapeError
 from firstk.harness.net.network import Network
 from firstk.harness.net.process import EPOCH
 from tests.harness.making import run_python
