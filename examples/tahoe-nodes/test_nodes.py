@@ -28,7 +28,7 @@ def get(cap: str) -> Deferred[bytes]:
 
 
 def timed(net: Network, asked: Deferred[Any]) -> tuple[Any, int]:
-    """Return what a Deferred comes to, and after how many round trips."""
+    """Return the result of a Deferred, and the number of round trips that it took."""
     before = net.now
     found = net.wait(asked)
     return found, round((net.now - before) / RTT)

@@ -117,7 +117,7 @@ def fuzz(
     from firstk.harness.fuzz.fuzzer import Fuzzer
 
     if isnan(seconds):
-        raise click.BadParameter("is no number", param_hint="--seconds")
+        raise click.BadParameter("is not a number", param_hint="--seconds")
     kinds = _kinds(only, without)
     subjects = chosen_downloaders(downloaders)
     if targets:

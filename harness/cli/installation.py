@@ -217,7 +217,9 @@ def examine() -> Iterator[CheckResult]:
         try:
             yield from check()
         except PackageNotFoundError as e:
-            yield CheckResult(False, f"{e.name} is no installed distribution: install it with pip")
+            yield CheckResult(
+                False, f"{e.name} is not an installed distribution: install it with pip"
+            )
         except Exception as e:
             what = (check.__doc__ or "").strip().rstrip(".")
             yield CheckResult(False, f"{what}: {type(e).__name__}: {e}: {_REINSTALL}")

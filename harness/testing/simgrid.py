@@ -622,7 +622,7 @@ def _without(
 
 def _finite(time: float) -> float:
     if not -inf < time < inf:
-        raise ValueError(f"{time} is no time in seconds")
+        raise ValueError(f"{time} is not a time in seconds")
     return time
 
 

@@ -39,7 +39,7 @@ MALFORMED = {
     "size missing": f"URI:CHK:{KEY}:{HASH}:3:10",
     "size empty": f"URI:CHK:{KEY}:{HASH}:3:10:",
     "one field too many": f"URI:CHK:{KEY}:{HASH}:3:10:56:7",
-    "k is no number": f"URI:CHK:{KEY}:{HASH}:three:10:56",
+    "k is not a number": f"URI:CHK:{KEY}:{HASH}:three:10:56",
     "k is empty": f"URI:CHK:{KEY}:{HASH}::10:56",
     "k is signed": f"URI:CHK:{KEY}:{HASH}:+3:10:56",
     "k is negative": f"URI:CHK:{KEY}:{HASH}:-3:10:56",

@@ -182,7 +182,7 @@ def test_a_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = list(doctor.examine())
     words = wrong(iter(findings))
 
-    assert words[0] == "firstk is no installed distribution: install it with pip"
+    assert words[0] == "firstk is not an installed distribution: install it with pip"
     assert any(
         w.startswith("Check that zfec encodes shares and recovers from a loss: ") for w in words
     )

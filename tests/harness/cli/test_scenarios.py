@@ -77,7 +77,7 @@ def test_schema() -> None:
 
 
 def test_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`validate` tells experiments from scenarios, and `schema` prints either schema."""
+    """`validate` distinguishes experiments from scenarios, and `schema` prints either schema."""
     monkeypatch.chdir(tmp_path)
     write_experiment(tmp_path)
     (tmp_path / "bad.toml").write_text('name = "b"\nscenario = "one-hung"\naxes = 3\n')
@@ -89,7 +89,7 @@ def test_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`validate` tells plans from experiments, and `schema plan` prints theirs."""
+    """`validate` distinguishes plans from experiments, and `schema plan` prints theirs."""
     monkeypatch.chdir(tmp_path)
     write_plan(tmp_path)
 

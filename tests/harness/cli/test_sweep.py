@@ -237,7 +237,7 @@ def test_interrupted(folder: Path) -> None:
     write(folder, runs=5000)
     running = started("sweep", "e.toml", "--workers", "2")
     assert until("e.sqlite", 20, running)
-    os.killpg(running.pid, signal.SIGINT)  # a terminal tells it to all of them
+    os.killpg(running.pid, signal.SIGINT)  # a terminal sends it to all of them
     out, err = running.communicate()
 
     kept = rows("e.sqlite")
@@ -263,7 +263,7 @@ def test_interrupted_on_a_terminal(folder: Path) -> None:
     )
     os.close(theirs)
     shown = b""
-    with suppress(OSError):  # what reading comes to when nobody writes any more
+    with suppress(OSError):  # reading fails when nothing writes any more
         while b"30000" not in shown:
             shown += os.read(ours, 4096)
         os.killpg(running.pid, signal.SIGINT)

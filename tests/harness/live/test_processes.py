@@ -85,7 +85,9 @@ def test_ends_with_its_user(number: signal.Signals) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux signals a child when its parent ends"
+)
 def test_keeper_killed() -> None:
     """If the keeper itself is killed, so are all its processes."""
     from firstk.harness.live.grid import LiveGrid

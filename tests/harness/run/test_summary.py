@@ -119,7 +119,7 @@ def test_single(result: Result, verdict: str) -> None:
 def test_many(results: list[Result], verdict: str) -> None:
     """Many runs show their median, their range, and how many had another outcome.
 
-    Those that never came to a first byte are the latest.
+    Those that never have a first byte are the latest.
     """
     assert verdict == summary(*results).verdict
 

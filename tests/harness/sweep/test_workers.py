@@ -105,7 +105,7 @@ def test_driver_killed(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    # That its output ended tells that all ended who had it: the workers too.
+    # Its output has ended, so all processes that had it have ended: the workers too.
     assert ran.returncode == -9
     assert ran.stdout.split()
     assert [pid for pid in ran.stdout.split() if _runs(pid)] == []

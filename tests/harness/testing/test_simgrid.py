@@ -231,7 +231,7 @@ def test_advance_to(grid: SimGrid) -> None:
 def test_no_time(seconds: float, grid: SimGrid) -> None:
     """An invalid time is refused, and changes nothing."""
     for do in grid.advance, grid.advance_to, lambda at: grid.servers.heal(at=at):
-        with pytest.raises(ValueError, match="is no time in seconds"):
+        with pytest.raises(ValueError, match="is not a time in seconds"):
             do(seconds)
 
     assert grid.download("first-k").ttfb == 2.5

@@ -24,7 +24,7 @@ RUNS = {"good": [GOOD], "hangs": [HANGS], "fails": [FAILS], "all": [GOOD, HANGS,
 
 def no_constant(name: str) -> NoReturn:
     """Refuse constants that Python writes as JSON and no other program reads."""
-    raise AssertionError(f"{name} is no JSON")
+    raise AssertionError(f"{name} is not JSON")
 
 
 def events_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
