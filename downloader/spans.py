@@ -88,6 +88,16 @@ class Received:
                 offset += len(found[-1])
         return b"".join(found) if offset == end else None
 
+    def remove(self, offset: int, length: int) -> None:
+        """Discard the bytes of a span."""
+        end, kept = offset + length, dict[int, bytes]()
+        for start, data in self._pieces.items():
+            if start < offset:
+                kept[start] = data[: offset - start]
+            if start + len(data) > end:
+                kept[max(start, end)] = data[max(0, end - start) :]
+        self._pieces = kept
+
     def clear(self) -> None:
         """Discard everything."""
         self._pieces.clear()

@@ -199,13 +199,15 @@ class WindowedShare:
         crypttext = file.crypttext_hashes
         if not self._use_hashes(crypttext, segment, header.crypttext_hashes, "crypttext"):
             return False
-        block = self._received.get(*sections.block_span(header, file.cut, segment))
+        span = sections.block_span(header, file.cut, segment)
+        block = self._received.get(*span)
         if block is None:
             return False
         if block_hash(block) == tree.leaf(segment):
             self._settle(block)
             self._received.clear()  # including data that was not needed
-        else:  # the share is read again for other segments
+        else:  # the share is read again, for other segments or for this one
+            self._received.remove(*span)
             self.share.blame(CorruptShareError(f"block {segment} does not match its hash"))
             self._settle(None)
         return True

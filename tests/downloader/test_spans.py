@@ -62,6 +62,10 @@ def test_received(
         assert received.get(*wanted) == share[offset : offset + length]
     else:
         assert received.get(*wanted) is None
+    received.remove(*wanted)
+    for place in range(len(share)):
+        kept = place in here - bytes_of(wanted)
+        assert received.get(place, 1) == (share[place : place + 1] if kept else None)
 
 
 def test_nothing_received() -> None:

@@ -16,7 +16,7 @@ from firstk.downloader.strategy import STRATEGIES
 from firstk.harness.run.finish import Run
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
-from tests.harness.making import constant, hung, scenario
+from tests.harness.making import constant, hung, needs_tahoe, scenario
 
 RTT = 0.05
 
@@ -184,6 +184,28 @@ def test_slow_read_is_not_chosen_again() -> None:
     assert (run.result.outcome, run.result.content_ok) == ("ok", True)
     assert run.result.finished is not None
     assert run.result.finished < 10
+
+
+@pytest.mark.parametrize("subject", ["windowed", pytest.param("tahoe", marks=needs_tahoe)])
+def test_corrupt_block_is_read_again(subject: str) -> None:
+    """A corrupt block is not kept: if its segment is read again, so is the block.
+
+    The last segment is read first, as the guess of the segment size is too small.
+    """
+    file = {"size": 3_000_000, "segment_size": 1_500_000, "k": 1, "n": 1}
+    one = scenario(
+        fault("0", "corrupt", part="block") | holding("0", 0) | {"rtt": constant(0.02)},
+        holding("1", 0),
+        file=file | {"offset": 1_200_000, "length": 600_000},
+        grid={"servers": 2, "rtt": constant(RTT)},
+    )
+    run = simulate(one, subject)
+    corrupt = [(e.offset, e.length) for e in run.trace.exchanges if e.corrupt]
+
+    assert corrupt[-1] == (1_500_036, 1_500_000)
+    assert (run.result.ttfb, run.result.finished, run.result.reads) == pytest.approx(
+        (0.2, 0.27, 16)
+    )
 
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
