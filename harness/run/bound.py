@@ -3,9 +3,9 @@
 `BOUND` says in a sentence for which downloads it holds. In full:
 
 - A server's requests take their draws in the order in which they are sent. The query takes the
-  first ones, and there is no second query, unless the first one is lost with its connection. If
-  `[grid] reading_queries` allows it, a query may return what one read would. Any request may be
-  delayed if that is better: until the server is no longer slow, or works again.
+  first ones, and there is no second query, unless the first one is lost with its connection, or
+  that is refused. If `[grid] reading_queries` allows it, a query may return what one read would.
+  Any request may be delayed if that is better: until the server is no longer slow, or works again.
 - A share is read in parts, several at once if necessary. Adjacent parts are one read, and the
   header is in the first. The data of a failed read may be requested again, but not before the read
   has failed.

@@ -137,13 +137,13 @@ class Foreseen:
         )
         losing = [fault for fault in self.faults if isinstance(fault, Disconnect)]
         # Whether requests may end before the server has worked on them; when all do, forever.
-        self._loses = bool(losing)
+        self._loses = bool(losing) or any(map(_refuses, plan.faults))
         whole = (f for f in losing if f.affects("read") and f.shares is None and f.end is None)
         self._lost = min((fault.lost(0.0) for fault in whole), default=inf)
         self._window = len(plan.shares) * (1 if self._alike else at_once)
         draws = _draws(plan, seed)
         queries = [next(draws)]
-        if losing:  # a query that is lost may be sent again, and each uses up draws
+        if self._loses:  # a query that is lost may be sent again, and each uses up draws
             queries += islice(draws, _MOST_QUERIES - 1)
             self._window += _MOST_QUERIES
         self._draws = chain(queries[1:], draws)
@@ -369,6 +369,12 @@ def may_answer(plan: ServerSpec) -> bool:
 def _hinders_reads(faults: Sequence[Fault], time: float) -> bool:
     """Return whether a server has a fault that concerns reads: it answers a query without one."""
     return any(fault.active(time) and fault.affects("read") for fault in faults)
+
+
+def _refuses(fault: Fault) -> bool:
+    """Return whether a fault may make the set-up of a connection fail."""
+    worst = fault.failure("connect", 0.0) is not None or fault.fails(0.0) < inf
+    return worst and fault.concerns("connect")
 
 
 def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:

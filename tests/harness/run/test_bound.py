@@ -464,6 +464,31 @@ def test_lost_on_the_way() -> None:
     assert bound(scenario(lost, file={"size": 2100}, grid=grid)) != NONE
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"kind": "broken", "end": 0.05},
+        {"kind": "flaky", "probability": 0.5},
+        {"kind": "hung", "end": 0.5, "fails_after": 0.2},
+    ],
+    ids=lambda refusal: refusal["kind"],
+)
+def test_refused_query(refusal: dict[str, Any]) -> None:
+    """A query whose connection is refused uses up draws, and is sent again with others."""
+    made = scenario(
+        {"select": "1", "fault": refusal | {"on": ["connect"]}},
+        file={"size": 1, "k": 2, "n": 2},
+        grid={"servers": 2, "rtt": exponential(15)},
+    )
+
+    for run in range(40):
+        found = simulate(made, "hedged", run).result.ttfb
+        least = bound(made, run).ttfb
+
+        assert least is not None
+        assert found is None or found >= least
+
+
 def test_queue() -> None:
     """A server that works on two requests at once needs three turns for five shares."""
     made = scenario(file={"k": 5}, grid={"servers": 1, "service": constant(3), "concurrency": 2})
