@@ -15,11 +15,7 @@ from firstk.harness.kernel.raised import AbortedError, as_error, error_name
 from firstk.harness.kernel.watchdog import StuckError
 from firstk.harness.run.download import DownloadOutcome
 from firstk.harness.run.result import WORST_FIRST, Outcome, Result
-from firstk.harness.run.under_test import (
-    DownloaderSpec,
-    MisconductError,
-    name_of,
-)
+from firstk.harness.run.under_test import DownloaderSpec, MisconductError, name_of
 from firstk.scenarios.model import Scenario, one_read
 
 if TYPE_CHECKING:

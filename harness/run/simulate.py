@@ -22,11 +22,7 @@ from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
 from firstk.harness.run.finish import Run, finish_reads, finish_run
 from firstk.harness.run.reads import SimulatedReads
 from firstk.harness.run.session import Session
-from firstk.harness.run.under_test import (
-    DownloaderError,
-    DownloaderSpec,
-    name_of,
-)
+from firstk.harness.run.under_test import DownloaderError, DownloaderSpec, name_of
 from firstk.scenarios.model import Scenario
 from firstk.scenarios.transport import TAHOE_HTTPS
 

@@ -19,13 +19,7 @@ from firstk.harness.run.sample import (
     Time,
 )
 from firstk.harness.run.workload_result import WorkloadResult
-from firstk.harness.sweep.store_checks import (
-    Digest,
-    JsonLoad,
-    JsonObject,
-    Number,
-    Word,
-)
+from firstk.harness.sweep.store_checks import Digest, JsonLoad, JsonObject, Number, Word
 from firstk.scenarios.experiment import Experiment
 from firstk.scenarios.seeds import seed_of
 

@@ -22,18 +22,9 @@ from typing import Any, NamedTuple, Self
 from filelock import FileLock, Timeout
 
 from firstk.downloader.text import shown
-from firstk.harness.run.sample import (
-    CRASHED,
-    NO_NUMBERS,
-    OVERLOADED,
-    Sample,
-)
+from firstk.harness.run.sample import CRASHED, NO_NUMBERS, OVERLOADED, Sample
 from firstk.harness.sweep.rows import Row, check_numbers, first_row
-from firstk.harness.sweep.store_checks import (
-    Columns,
-    Word,
-    load_of,
-)
+from firstk.harness.sweep.store_checks import Columns, Word, load_of
 from firstk.harness.sweep.store_errors import StoreError as StoreError
 from firstk.harness.sweep.store_errors import damaged, explaining
 from firstk.harness.sweep.store_tables import (
@@ -53,8 +44,6 @@ from firstk.scenarios.plan import Plan, Target
 from firstk.scenarios.seeds import MAX_RUNS, seed_of
 from firstk.scenarios.text import cut, shell_word
 
-_ROW = Columns(Row)
-
 #: Less than the number of any row.
 _LEAST = -(2**63)
 
@@ -70,15 +59,10 @@ class NoRowError(StoreError):
     """A store has no row with this number; the message says which rows it has."""
 
 
+_ROW = Columns(Row)
 _ABOUT = Columns(ExperimentInfo)
-
-
 _POINT = Columns(StoredPoint)
-
-
 _PLAN = Columns(StoredPlan)
-
-
 _SAMPLE = Columns(Sample, without=["load"])
 
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from firstk.harness.run.sample import (
-    Count,
-)
-from firstk.harness.sweep.store_checks import (
-    Names,
-    Number,
-    Tables,
-    Values,
-    Word,
-)
+from firstk.harness.run.sample import Count
+from firstk.harness.sweep.store_checks import Names, Number, Tables, Values, Word
 from firstk.scenarios.experiment import Point
 
 #: The version of the tables below; it changes whenever they do.
