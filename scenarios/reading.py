@@ -47,8 +47,9 @@ def open_file(path: str | Path) -> BinaryIO:
         # Check before opening, since opening a device may have side effects.
         _refuse_other(os.stat(path).st_mode, path)
         descriptor = os.open(path, flags)
-    except ValueError as e:  # a path with a NUL in it
-        raise OSError(errno.EINVAL, f"Is not a path: {e}", str(path)) from e
+    except ValueError as e:
+        problem = "it has a null character" if "\0" in str(path) else e
+        raise OSError(errno.EINVAL, f"Is not a path: {problem}", str(path)) from e
     try:
         # Check again, since the file may have been replaced. A FIFO opens at once in this mode.
         _refuse_other(os.fstat(descriptor).st_mode, path)

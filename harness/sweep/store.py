@@ -480,8 +480,8 @@ class Store:
             return "it has none"
         if count == last - first + 1:
             return f"they are {first} to {last}"
-        query = 'SELECT max("row") FROM runs WHERE "row" < ?1 UNION ALL SELECT min("row") FROM runs'
-        near = self._all("runs", f'{query} WHERE "row" > ?1', (number,))
+        query = 'SELECT max("row") FROM runs WHERE "row" < ? UNION ALL SELECT min("row") FROM runs'
+        near = self._all("runs", f'{query} WHERE "row" > ?', (number, number))
         nearest = " and ".join(str(row) for (row,) in near if row is not None)
         return (
             f"it has {count} rows with numbers from {first} to {last}, with gaps; the nearest"

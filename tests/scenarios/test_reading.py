@@ -73,7 +73,7 @@ def test_not_regular(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "/dev/null": "Is a device, not a regular file",
             "socket": "Is a socket, not a regular file",
             "none": "No such file or directory",
-            "a\0b": "Is not a path: embedded null byte",
+            "a\0b": "Is not a path: it has a null character",
         }.items():
             with pytest.raises(OSError) as caught:  # noqa: PT011 - the words are looked at
                 open_file(path)

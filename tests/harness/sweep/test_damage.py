@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,8 @@ def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def change(path: Path, sql: str, *values: Any) -> None:
     """Change a store with SQL."""
-    db = sqlite3.connect(path)
-    with db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute(sql, values)
-    db.close()
 
 
 def refused(*args: str) -> str:
@@ -145,7 +143,8 @@ def test_salvage_of_a_whole_store(whole: Path, folder: Path) -> None:
 def leaves(path: Path) -> list[int]:
     """Return the numbers of the pages, from 0, that have only rows of runs."""
     data = path.read_bytes()
-    digest = sqlite3.connect(path).execute("SELECT digest FROM runs").fetchone()[0].encode()
+    with closing(sqlite3.connect(path)) as db:
+        digest = db.execute("SELECT digest FROM runs").fetchone()[0].encode()
     assert digest in data
     return [
         at // PAGE
