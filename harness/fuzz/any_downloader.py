@@ -291,7 +291,7 @@ def last_heard(trial: CheckedRun) -> str:
     error = trial.run.failure
     # Where real time runs out is a matter of chance.
     if error is not None and not isinstance(error, MisconductError | DownloadError | StuckError):
-        return f"{type(error).__name__} at {where(error)}"
+        return f"{type(error).__name__} at {where(error) or 'no known line'}"
     heard = [e for e in trial.run.trace.events if e.kind in ("answered", "failed")]
     source = heard[-1].exchange.source if heard and heard[-1].exchange else None
     return str(source or "")

@@ -357,6 +357,9 @@ class SimServer:
 
         The cancellation takes half a round trip; bytes that the server sends until then are wasted.
         """
+        if request.client.trace.closed:  # a coroutine that waited is discarded after the run
+            request.deferred.addErrback(lambda _: None)
+            return
         if request not in request.client.outstanding:
             return  # it is over
         exchange, now = request.exchange, self._env.clock

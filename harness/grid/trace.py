@@ -139,28 +139,41 @@ _OPERATION, _RECEIVED, _CANCELLED, _SAVED = map(
 
 @dataclass(slots=True)
 class Trace:
-    """The events of a run in order, and its exchanges in the order in which they were sent."""
+    """The events of a run in order, and its exchanges in the order in which they were sent.
+
+    Once it is `closed`, nothing is recorded: the run is over. When the garbage collector frees a
+    coroutine that still waits, its `finally` may cancel requests.
+    """
 
     exchanges: list[Exchange] = field(default_factory=list)
     events: list[TraceEvent] = field(default_factory=list)
+    closed: bool = False
 
     def sent(self, exchange: Exchange) -> None:
         """Record that the request of an exchange is sent."""
+        if self.closed:
+            return
         self.exchanges.append(exchange)
         self.events.append(TraceEvent(exchange.sent, "sent", exchange))
 
     def ended(self, exchange: Exchange, time: float, ok: bool) -> None:
         """Record that its answer, or its failure, reaches the downloader."""
+        if self.closed:
+            return
         exchange.ended, exchange.ok = time, ok
         self.events.append(TraceEvent(time, "answered" if ok else "failed", exchange))
 
     def cancelled(self, exchange: Exchange, time: float) -> None:
         """Record that the downloader cancels it."""
+        if self.closed:
+            return
         exchange.ended, exchange.cancelled, exchange.error = time, True, "cancelled"
         self.events.append(TraceEvent(time, "cancelled", exchange))
 
     def note(self, time: float, kind: Kind, size: int = 0, offset: int = 0) -> None:
         """Record an event that does not concern a request."""
+        if self.closed:
+            return
         self.events.append(TraceEvent(time, kind, None, size, offset))
 
     @property

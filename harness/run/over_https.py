@@ -115,6 +115,7 @@ def _played(net: Network, session: Session, servers: Sequence[HTTPSServer]) -> P
         outcomes = reads.endings(bool(stall))
     else:
         outcomes = [one.ending(bool(stall)) for one in session.downloads]
+    session.trace.closed = True
     packets = net.packets
     met = cast(Sequence[SimServer], [_Met(server, packets) for server in servers])
     return Played(

@@ -143,6 +143,7 @@ def _play(
     if reads is not None:
         failures += reads.errors
     endings = reads.endings(idle) if reads else [one.ending(idle) for one in session.downloads]
+    session.trace.closed = True
     return session.trace, endings, untriggered_faults(scenario, servers)
 
 

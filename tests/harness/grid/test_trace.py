@@ -133,3 +133,19 @@ def test_last_bits() -> None:
     """Times that differ only in the last bits are equal: machines may differ there."""
     assert 0.3 != 0.1 + 0.2
     assert traced(query(), read(), 0.3).digest() == traced(query(), read(), 0.1 + 0.2).digest()
+
+
+def test_closed() -> None:
+    """After the end of the run, nothing is recorded."""
+    unanswered, late = query(), query(2)
+    trace = traced(unanswered, read())
+    lines, digest = trace.lines, trace.digest()
+    trace.closed = True
+    trace.sent(late)
+    trace.cancelled(unanswered, 3.0)
+    trace.ended(unanswered, 3.0, True)
+    trace.note(3.0, "raised")
+
+    assert (trace.lines, trace.digest()) == (lines, digest)
+    assert (unanswered.ended, unanswered.cancelled) == (None, False)
+    assert late not in trace.exchanges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python import log
 
-from firstk.downloader import DownloadStatus, download
+from firstk.downloader import CHKCap, DownloadStatus, download, parse_cap
 from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.result import Result
@@ -616,6 +616,30 @@ def test_garbage_collector(threshold: int) -> None:
         assert gc.get_freeze_count() == 0
     finally:
         gc.set_threshold(*before)
+
+
+def test_discarded_coroutine() -> None:
+    """A stalled coroutine that cancels its requests when it is discarded has not cancelled them."""
+
+    async def wait(servers: Sequence[Any], cap: str) -> None:
+        parsed = parse_cap(cap)
+        assert isinstance(parsed, CHKCap)
+        queries = [server.get_buckets(parsed.storage_index) for server in servers]
+        try:
+            for query in queries:
+                await query
+        finally:
+            for query in queries:
+                query.cancel()
+
+    def downloader(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[None]:
+        return Deferred.fromCoroutine(wait(servers, cap))
+
+    run = simulate(scenario(hung("all")), downloader)
+
+    assert (run.result.outcome, run.result.cancelled) == ("stalled", 0)
+    assert {event.kind for event in run.trace.events} == {"sent"}
+    assert all(exchange.ended is None for exchange in run.trace.exchanges)
 
 
 def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
