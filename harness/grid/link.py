@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import repeat
 from math import inf
 from typing import Any, Literal
 
@@ -117,20 +118,15 @@ class Link:
         self._seed = seed
         self._server = server
         self._draws: Iterator[float] | None = None
-        self._drawn_once: float | None = None
 
     def round_trip(self) -> float:
         """Return the round-trip time of the next request, in seconds."""
         if self._constant is not None:
             return self._constant
-        if self._drawn_once is not None:
-            return self._drawn_once
         if self._draws is None:
-            self._draws = draws(self._law.sample, self._seed, self._server, "rtt")
-        drawn = next(self._draws)
-        if self._per == "server":
-            self._drawn_once = drawn
-        return drawn
+            each = draws(self._law.sample, self._seed, self._server, "rtt")
+            self._draws = each if self._per == "request" else repeat(next(each))
+        return next(self._draws)
 
     def throttle(self, env: Environment, faults: Sequence[Fault]) -> None:
         """Let the server's faults limit its uplink from now on; see `SharedChannel.throttle`."""
